@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * H3: /dev/kvasir-blk, a virtio-blk device with many queues. Life and backend;
+ * the data path is blk_queue.c -> blk_parse.c -> blk_io.c. Each running queue
+ * has a worker of its own.
+ */
+#include <linux/slab.h>
+
+#include "blk.h"
+
+/* Bits without work for us are accepted, so that a VMM can pass all it has. */
+#define KVS_BLK_FEATURES (KVS_COMMON_FEATURES |			\
+			  BIT_ULL(VIRTIO_BLK_F_SIZE_MAX) |	\
+			  BIT_ULL(VIRTIO_BLK_F_SEG_MAX) |	\
+			  BIT_ULL(VIRTIO_BLK_F_GEOMETRY) |	\
+			  BIT_ULL(VIRTIO_BLK_F_RO) |		\
+			  BIT_ULL(VIRTIO_BLK_F_BLK_SIZE) |	\
+			  BIT_ULL(VIRTIO_BLK_F_FLUSH) |		\
+			  BIT_ULL(VIRTIO_BLK_F_TOPOLOGY) |	\
+			  BIT_ULL(VIRTIO_BLK_F_MQ) |		\
+			  BIT_ULL(VIRTIO_BLK_F_DISCARD) |	\
+			  BIT_ULL(VIRTIO_BLK_F_WRITE_ZEROES))
+
+static struct kvs_blk *to_blk(struct kvs_dev *dev)
+{
+	return container_of(dev, struct kvs_blk, dev);
+}
+
+static struct kvs_dev *blk_create(void)
+{
+	struct kvs_blk *blk;
+	u32 i;
+	int ret;
+
+	blk = kvzalloc(sizeof(*blk), GFP_KERNEL_ACCOUNT);
+	if (!blk)
+		return ERR_PTR(-ENOMEM);
+	ret = kvs_dev_init(&blk->dev, &kvs_blk_ops, KVASIR_BLK_MAX_QUEUES);
+	if (ret) {
+		kvfree(blk);
+		return ERR_PTR(ret);
+	}
+	for (i = 0; i < KVASIR_BLK_MAX_QUEUES; i++) {
+		blk->q[i].vq = &blk->dev.vqs[i];
+		blk->q[i].blk = blk;
+		init_waitqueue_head(&blk->q[i].idle);
+		kvs_work_init(&blk->dev.vqs[i].service, kvs_blkq_service);
+	}
+	return &blk->dev;
+}
+
+static void blk_destroy(struct kvs_dev *dev)
+{
+	kvs_dev_deinit(dev);
+	kvfree(to_blk(dev));
+}
+
+/* Workers come with the queues. */
+static int blk_owned(struct kvs_dev *dev)
+{
+	return 0;
+}
+
+static void blk_disowned(struct kvs_dev *dev)
+{
+}
+
+static void blk_stop(struct kvs_dev *dev)
+{
+	struct kvs_blk *blk = to_blk(dev);
+	u32 i;
+
+	if (!blk->disk.file)
+		return;
+	/* All at once, so that no queue goes on while another one drains. */
+	for (i = 0; i < KVASIR_BLK_MAX_QUEUES; i++)
+		kvs_vq_quiesce(blk->q[i].vq);
+	for (i = 0; i < KVASIR_BLK_MAX_QUEUES; i++)
+		kvs_blkq_drain(&blk->q[i]);
+	synchronize_rcu();
+	for (i = 0; i < KVASIR_BLK_MAX_QUEUES; i++)
+		kvs_blkq_stop(&blk->q[i]);
+	destroy_workqueue(blk->wq);
+	blk->wq = NULL;
+	kvs_blk_disk_close(&blk->disk);
+	kvs_dev_name_backend(dev, "");
+}
+
+/* Start every configured queue; all or none. */
+static int blk_start(struct kvs_blk *blk)
+{
+	u32 i, started = 0;
+	int ret;
+
+	for (i = 0; i < KVASIR_BLK_MAX_QUEUES; i++) {
+		if (!kvs_vq_configured(blk->q[i].vq))
+			continue;
+		ret = kvs_blkq_start(&blk->q[i]);
+		if (ret)
+			return ret;
+		started++;
+	}
+	return started ? 0 : -ENXIO;
+}
+
+static int blk_backend_get(struct kvasir_blk_backend *b, void __user *argp)
+{
+	u32 size;
+	int ret;
+
+	if (get_user(size, (u32 __user *)argp))
+		return -EFAULT;
+	if (size < KVASIR_BLK_BACKEND_SIZE_VER0 || size > PAGE_SIZE)
+		return -EINVAL;
+	ret = copy_struct_from_user(b, sizeof(*b), argp, size);
+	if (ret)
+		return ret;
+	if (b->flags & ~KVASIR_BLK_F_READONLY || b->reserved || b->fd < -1)
+		return -EINVAL;
+	b->size = size;
+	return 0;
+}
+
+/* KVASIR_BLK_SET_BACKEND */
+static long blk_set_backend(struct kvs_blk *blk, void __user *argp)
+{
+	struct kvasir_blk_backend b;
+	char name[64];
+	int ret;
+
+	ret = blk_backend_get(&b, argp);
+	if (ret)
+		return ret;
+	if (b.fd == -1) {
+		blk_stop(&blk->dev);
+		return 0;
+	}
+	if (blk->disk.file)
+		return -EBUSY;
+	ret = kvs_blk_disk_open(&blk->disk, &b);
+	if (ret)
+		return ret;
+	blk->wq = alloc_workqueue("kvasir-blk-%u", WQ_UNBOUND, 0, blk->dev.id);
+	if (!blk->wq) {
+		kvs_blk_disk_close(&blk->disk);
+		return -ENOMEM;
+	}
+
+	/* The caller learns what the disk is before a request is served. */
+	b.capacity = blk->disk.lim.capacity;
+	b.logical_block_size = blk->disk.lim.block_size;
+	b.max_discard_sectors = blk->disk.lim.max_discard;
+	b.max_write_zeroes_sectors = blk->disk.lim.max_write_zeroes;
+	ret = copy_to_user(argp, &b, min_t(u32, b.size, sizeof(b))) ?
+	      -EFAULT : blk_start(blk);
+	if (ret) {
+		blk_stop(&blk->dev);
+		return ret;
+	}
+	snprintf(name, sizeof(name), "%pD", blk->disk.file);
+	kvs_dev_name_backend(&blk->dev, name);
+	return 0;
+}
+
+static long blk_ioctl(struct kvs_dev *dev, unsigned int cmd, void __user *argp)
+{
+	switch (cmd) {
+	case KVASIR_BLK_SET_BACKEND:
+		return blk_set_backend(to_blk(dev), argp);
+	default:
+		return -ENOIOCTLCMD;
+	}
+}
+
+const struct kvs_dev_ops kvs_blk_ops = {
+	.type = KVASIR_DEV_BLK,
+	.name = "kvasir-blk",
+	.features = KVS_BLK_FEATURES,
+	.create = blk_create,
+	.owned = blk_owned,
+	.ioctl = blk_ioctl,
+	.stop = blk_stop,
+	.disowned = blk_disowned,
+	.destroy = blk_destroy,
+};

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* H3/H4: a virtio-blk device with many queues on one disk. */
+#ifndef KVS_BLK_H
+#define KVS_BLK_H
+
+#include <linux/bvec.h>
+#include <linux/sizes.h>
+#include <linux/workqueue.h>
+
+#include "blk_parse.h"
+#include "kvasir.h"
+
+/* One service of a queue ends after this much; then others have their turn. */
+#define KVS_BLK_BUDGET		256
+#define KVS_BLK_BUDGET_BYTES	SZ_8M
+/* Pinned at a time by one queue; further requests wait in the ring. */
+#define KVS_BLK_MAX_PINNED	SZ_256M
+
+/**
+ * struct kvs_blk_disk - the host file or block device
+ * @file: referenced
+ * @bdev: set for a block device
+ * @claim: our exclusive claim on a writable @bdev
+ * @lim: what requests are checked against
+ * @direct: direct I/O is possible
+ * @mem_align: of buffers for direct I/O, in bytes
+ * @pos_align: of positions and lengths, ditto
+ */
+struct kvs_blk_disk {
+	struct file *file;
+	struct block_device *bdev;
+	void *claim;
+	struct kvs_blk_limits lim;
+	bool direct;
+	u32 mem_align;
+	u32 pos_align;
+};
+
+/* What most requests need; more is allocated for the request. */
+#define KVS_BLK_INLINE_VECS	6
+#define KVS_BLK_INLINE_SEGS	4
+
+struct kvs_blkq;
+
+/**
+ * struct kvs_blk_io - one request in flight
+ *
+ * Lives in the queue's table at its head, which the ring does not accept a
+ * second time while it is in flight. Owned by the worker until submitted,
+ * then by the I/O, then (once in @q->done) by the worker again.
+ *
+ * @iocb: asynchronous I/O
+ * @q: its queue
+ * @done: in @q->done when complete
+ * @work: runs it on the device's workqueue when it must block
+ * @op: what it does
+ * @head: its chain
+ * @sync: durable before it completes (no cache was negotiated)
+ * @result: bytes moved or -errno
+ * @len: bytes wanted
+ * @sector: where
+ * @has_status: the chain has room for a status byte
+ * @status_gpa: there; translated when it is written, since the memory table
+ *	may change meanwhile
+ * @bvec, @nr_bvec: pinned data pages
+ * @seg, @nr_seg: the writable segments, for the dirty log
+ * @extra: memory behind @bvec and @seg, or behind @range, if not inline
+ * @range, @nr_range: discard and write-zeroes
+ */
+struct kvs_blk_io {
+	struct kiocb iocb;
+	struct kvs_blkq *q;
+	struct llist_node done;
+	struct work_struct work;
+	enum kvs_blk_op op;
+	u16 head;
+	bool sync;
+	long result;
+	u32 len;
+	u64 sector;
+	bool has_status;
+	u64 status_gpa;
+	struct bio_vec *bvec;
+	u32 nr_bvec;
+	struct kvs_seg *seg;
+	u32 nr_seg;
+	void *extra;
+	struct kvs_blk_range *range;
+	u32 nr_range;
+	struct bio_vec inline_vec[KVS_BLK_INLINE_VECS];
+	struct kvs_seg inline_seg[KVS_BLK_INLINE_SEGS];
+};
+
+/**
+ * struct kvs_blkq - one request queue
+ * @vq: the virtqueue
+ * @blk: its device
+ * @worker: its own, from the first backend to the last
+ * @io: one slot per ring entry, while running
+ * @done: completed requests, filled from any context
+ * @req: scratch for parsing
+ * @pinned: bytes of the reads and writes in flight
+ * @idle: woken when the last request in flight has completed
+ */
+struct kvs_blkq {
+	struct kvs_vq *vq;
+	struct kvs_blk *blk;
+	struct kvs_worker *worker;
+	struct kvs_blk_io *io;
+	struct llist_head done;
+	struct kvs_blk_req req;
+	u64 pinned;
+	wait_queue_head_t idle;
+};
+
+/**
+ * struct kvs_blk - one blk device
+ * @dev: the core's part
+ * @disk: set while a backend is
+ * @wq: for requests that must block; the device's own, so that a disk that
+ *	hangs holds up nobody else's
+ * @q: its queues
+ */
+struct kvs_blk {
+	struct kvs_dev dev;
+	struct kvs_blk_disk disk;
+	struct workqueue_struct *wq;
+	struct kvs_blkq q[KVASIR_BLK_MAX_QUEUES];
+};
+
+/* blk_disk.c */
+int kvs_blk_disk_open(struct kvs_blk_disk *disk,
+		      const struct kvasir_blk_backend *b);
+void kvs_blk_disk_close(struct kvs_blk_disk *disk);
+
+/* blk_queue.c */
+int kvs_blkq_start(struct kvs_blkq *q);
+void kvs_blkq_drain(struct kvs_blkq *q);
+void kvs_blkq_stop(struct kvs_blkq *q);
+void kvs_blkq_service(struct kvs_work *work);
+
+/* blk_io.c: @io is filled; it will turn up in @io->q->done exactly once */
+void kvs_blk_io_submit(struct kvs_blk_io *io);
+
+#endif /* KVS_BLK_H */

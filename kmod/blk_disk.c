@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* H4: the disk behind a blk device: what it is, what it can, whose it is. */
+#include <linux/blkdev.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/log2.h>
+#include <linux/sizes.h>
+
+#include "blk.h"
+
+/* Sectors of one discard or write-zeroes range. */
+#define MAX_RANGE_SECTORS	(SZ_128M >> KVS_SECTOR_SHIFT)
+
+static int disk_check_file(const struct file *file, bool readonly)
+{
+	const struct inode *inode = file_inode(file);
+
+	if (!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode))
+		return -ENOTBLK;
+	if (IS_SWAPFILE(inode) || IS_SWAPFILE(file->f_mapping->host))
+		return -ETXTBSY;
+	if (file->f_flags & O_APPEND || !(file->f_mode & FMODE_READ) ||
+	    (!readonly && !(file->f_mode & FMODE_WRITE)) ||
+	    !(file->f_mode & FMODE_CAN_READ) ||
+	    (!readonly && !(file->f_mode & FMODE_CAN_WRITE)))
+		return -EBADF;
+	if (!file->f_op->read_iter || (!readonly && !file->f_op->write_iter))
+		return -EINVAL;
+	return 0;
+}
+
+static int disk_set_bdev(struct kvs_blk_disk *disk)
+{
+	struct kvs_blk_limits *lim = &disk->lim;
+	struct block_device *bdev = I_BDEV(disk->file->f_mapping->host);
+	void *claim;
+
+	if (!lim->readonly) {
+		if (bdev_read_only(bdev))
+			return -EROFS;
+		claim = kvs_bdev_claim(bdev, disk);
+		if (IS_ERR(claim))
+			return PTR_ERR(claim);
+		disk->claim = claim;
+		lim->max_write_zeroes = MAX_RANGE_SECTORS;
+		if (bdev_max_discard_sectors(bdev))
+			lim->max_discard = MAX_RANGE_SECTORS;
+	}
+	disk->bdev = bdev;
+	lim->capacity = bdev_nr_sectors(bdev);
+	disk->mem_align = bdev_dma_alignment(bdev) + 1;
+	disk->pos_align = bdev_logical_block_size(bdev);
+	return 0;
+}
+
+static void disk_set_regular(struct kvs_blk_disk *disk)
+{
+	struct kvs_blk_limits *lim = &disk->lim;
+	struct inode *inode = file_inode(disk->file);
+
+	lim->capacity = i_size_read(inode) >> KVS_SECTOR_SHIFT;
+	/* File systems differ; the strictest of them asks for this. */
+	disk->mem_align = i_blocksize(inode);
+	if (inode->i_sb->s_bdev)
+		disk->mem_align = bdev_logical_block_size(inode->i_sb->s_bdev);
+	disk->pos_align = disk->mem_align;
+	if (!lim->readonly && disk->file->f_op->fallocate) {
+		lim->max_discard = MAX_RANGE_SECTORS;
+		lim->max_write_zeroes = MAX_RANGE_SECTORS;
+	}
+}
+
+static int disk_set_block_size(struct kvs_blk_disk *disk, u32 wanted)
+{
+	u32 own = disk->bdev ? bdev_logical_block_size(disk->bdev) :
+			       KVS_SECTOR_SIZE;
+
+	if (!wanted)
+		wanted = own;
+	if (!is_power_of_2(wanted) || wanted < own || wanted > 4096)
+		return -EINVAL;
+	disk->lim.block_size = wanted;
+	disk->lim.capacity &= ~(u64)((wanted >> KVS_SECTOR_SHIFT) - 1);
+	return 0;
+}
+
+/**
+ * kvs_blk_disk_open() - take the disk named in KVASIR_BLK_SET_BACKEND
+ * @disk: zeroed
+ * @b: checked for size and flags
+ *
+ * Return: 0 or the errors listed at struct kvasir_blk_backend; @disk is
+ * closed again then.
+ */
+int kvs_blk_disk_open(struct kvs_blk_disk *disk,
+		      const struct kvasir_blk_backend *b)
+{
+	int ret;
+
+	memset(disk, 0, sizeof(*disk));
+	disk->lim.readonly = b->flags & KVASIR_BLK_F_READONLY;
+	memcpy(disk->lim.serial, b->serial, sizeof(disk->lim.serial));
+	disk->file = fget(b->fd);
+	if (!disk->file)
+		return -EBADF;
+	ret = disk_check_file(disk->file, disk->lim.readonly);
+	if (ret)
+		goto err;
+	if (S_ISBLK(file_inode(disk->file)->i_mode)) {
+		ret = disk_set_bdev(disk);
+		if (ret)
+			goto err;
+	} else {
+		disk_set_regular(disk);
+	}
+	ret = disk_set_block_size(disk, b->logical_block_size);
+	if (ret)
+		goto err;
+	/* All requests one way: direct I/O and the page cache do not mix. */
+	disk->direct = disk->file->f_mode & FMODE_CAN_ODIRECT &&
+		       disk->pos_align <= disk->lim.block_size;
+	return 0;
+
+err:
+	kvs_blk_disk_close(disk);
+	return ret;
+}
+
+void kvs_blk_disk_close(struct kvs_blk_disk *disk)
+{
+	if (disk->claim)
+		kvs_bdev_unclaim(disk->claim);
+	if (disk->file)
+		fput(disk->file);
+	memset(disk, 0, sizeof(*disk));
+}

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * H3: the requests of one queue, from chain to status byte.
+ *
+ * Everything here runs in the queue's worker under vq->lock. A request is
+ * parsed (blk_parse.c), its pages are pinned, it is submitted (blk_io.c); when
+ * it comes back through @done it is unpinned, logged, answered and put.
+ */
+#include <linux/blkdev.h>
+#include <linux/slab.h>
+
+#include "blk.h"
+#include "pin.h"
+#include "trace.h"
+
+/* Release what the request holds in host memory. */
+static void io_release(struct kvs_blk_io *io)
+{
+	kvs_unpin(io->bvec, io->nr_bvec, io->op == KVS_BLK_READ);
+	io->nr_bvec = 0;
+	kvfree(io->extra);
+	io->extra = NULL;
+}
+
+static bool io_moves_data(const struct kvs_blk_io *io)
+{
+	return io->op == KVS_BLK_READ || io->op == KVS_BLK_WRITE;
+}
+
+static u8 status_of(const struct kvs_blk_io *io)
+{
+	/* A short transfer is no transfer: the file ended under us. */
+	if (io_moves_data(io))
+		return io->result == io->len ? VIRTIO_BLK_S_OK :
+					       VIRTIO_BLK_S_IOERR;
+	if (io->result == -EOPNOTSUPP && io->op != KVS_BLK_FLUSH)
+		return VIRTIO_BLK_S_UNSUPP;
+	return io->result < 0 ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
+}
+
+/* Write the status byte where the memory table has it now. */
+static bool put_status(struct kvs_vq *vq, u64 gpa, u8 status)
+{
+	struct iovec iov;
+
+	if (kvs_mem_iov(vq->mem, gpa, 1, &iov, 1) != 1 ||
+	    kvs_store(iov.iov_base, &status, 1))
+		return false;
+	kvs_log_write(vq, gpa, 1);
+	return true;
+}
+
+/*
+ * Answer a request and give its chain back.
+ * @written: bytes of data before the status byte
+ *
+ * Without room for a status the driver sees nothing written.
+ */
+static void answer(struct kvs_vq *vq, u16 head, bool has_status, u64 gpa,
+		   u8 status, u32 written)
+{
+	bool told = has_status && put_status(vq, gpa, status);
+
+	if (!told || status != VIRTIO_BLK_S_OK)
+		kvs_count(vq, KVASIR_C_ERRORS, 1);
+	kvs_vq_put(vq, head, told ? written + 1 : 0);
+}
+
+static void count_request(struct kvs_vq *vq, const struct kvs_blk_io *io)
+{
+	kvs_count(vq, KVASIR_C_REQUESTS, 1);
+	switch (io->op) {
+	case KVS_BLK_READ:
+		kvs_count(vq, KVASIR_C_READS, 1);
+		kvs_count(vq, KVASIR_C_BYTES_OUT, max(io->result, 0L));
+		break;
+	case KVS_BLK_WRITE:
+		kvs_count(vq, KVASIR_C_WRITES, 1);
+		kvs_count(vq, KVASIR_C_BYTES_IN, max(io->result, 0L));
+		break;
+	case KVS_BLK_FLUSH:
+		kvs_count(vq, KVASIR_C_FLUSHES, 1);
+		break;
+	default:
+		kvs_count(vq, KVASIR_C_DISCARDS, 1);
+		break;
+	}
+}
+
+/* One request has come back from the host. */
+static void io_complete(struct kvs_blkq *q, struct kvs_blk_io *io)
+{
+	struct kvs_vq *vq = q->vq;
+	u8 status = status_of(io);
+	u32 written = io->op == KVS_BLK_READ ? io->len : 0;
+
+	trace_kvasir_req_complete(vq, io->head, io->result);
+	count_request(vq, io);
+	/* Also after an error some bytes may have been written. */
+	if (io->op == KVS_BLK_READ && kvs_logging(vq))
+		kvs_log_segs(vq, io->seg, io->nr_seg, U64_MAX);
+	if (io_moves_data(io))
+		q->pinned -= io->len;
+	io_release(io);
+	if (status != VIRTIO_BLK_S_OK)
+		written = 0;
+	answer(vq, io->head, io->has_status, io->status_gpa, status, written);
+}
+
+/* Take back what has completed. Returns how many. */
+static u32 reap(struct kvs_blkq *q)
+{
+	struct llist_node *list = llist_del_all(&q->done);
+	struct kvs_blk_io *io, *next;
+	u32 n = 0;
+
+	list = llist_reverse_order(list);
+	llist_for_each_entry_safe(io, next, list, done) {
+		io_complete(q, io);
+		n++;
+		cond_resched();
+	}
+	return n;
+}
+
+/* Room for the request's pages and segments. */
+static int io_room(struct kvs_blk_io *io, u32 nr_vec, u32 nr_seg)
+{
+	size_t vecs = nr_vec * sizeof(struct bio_vec);
+
+	io->bvec = io->inline_vec;
+	io->seg = io->inline_seg;
+	io->extra = NULL;
+	if (nr_vec <= KVS_BLK_INLINE_VECS && nr_seg <= KVS_BLK_INLINE_SEGS)
+		return 0;
+	io->extra = kvmalloc(vecs + nr_seg * sizeof(struct kvs_seg),
+			     GFP_KERNEL_ACCOUNT);
+	if (!io->extra)
+		return -ENOMEM;
+	io->bvec = io->extra;
+	io->seg = io->extra + vecs;
+	return 0;
+}
+
+static int io_fill_rw(struct kvs_blk_io *io, const struct kvs_blk_req *req,
+		      const struct kvs_chain *chain)
+{
+	bool read = req->op == KVS_BLK_READ;
+	u32 max = kvs_pin_max(req->nr_iov, req->len);
+	int ret;
+
+	if (req->len > KVASIR_BLK_MAX_BYTES)
+		return -EFBIG;
+	io->nr_seg = read ? chain->nr_in : 0;
+	ret = io_room(io, max, io->nr_seg);
+	if (ret)
+		return ret;
+	memcpy(io->seg, chain->seg + chain->nr_out,
+	       io->nr_seg * sizeof(*io->seg));
+	ret = kvs_pin_iov(req->iov, req->nr_iov, read, io->bvec, max);
+	if (ret < 0)
+		return ret;
+	io->nr_bvec = ret;
+	return 0;
+}
+
+static int io_fill_ranges(struct kvs_blk_io *io, const struct kvs_blk_req *req)
+{
+	io->extra = kmemdup(req->range, req->nr_range * sizeof(req->range[0]),
+			    GFP_KERNEL_ACCOUNT);
+	if (!io->extra)
+		return -ENOMEM;
+	io->range = io->extra;
+	io->nr_range = req->nr_range;
+	return 0;
+}
+
+/* Turn a parsed request into one for the host. */
+static int io_fill(struct kvs_blkq *q, struct kvs_blk_io *io, u16 head)
+{
+	const struct kvs_blk_req *req = &q->req;
+
+	io->q = q;
+	io->op = req->op;
+	io->head = head;
+	io->sync = !kvs_vq_has(q->vq, VIRTIO_BLK_F_FLUSH);
+	io->len = req->len;
+	io->sector = req->sector;
+	io->has_status = req->status_hva;
+	io->status_gpa = req->status_gpa;
+	io->nr_bvec = 0;
+	io->extra = NULL;
+	switch (req->op) {
+	case KVS_BLK_READ:
+	case KVS_BLK_WRITE:
+		return io_fill_rw(io, req, q->vq->chain);
+	case KVS_BLK_DISCARD:
+	case KVS_BLK_WRITE_ZEROES:
+		return io_fill_ranges(io, req);
+	default:
+		return 0;
+	}
+}
+
+/* Answer the request in vq->chain without asking the host. */
+static void answer_now(struct kvs_blkq *q)
+{
+	const struct kvs_blk_req *req = &q->req;
+	struct kvs_vq *vq = q->vq;
+	struct kvs_chain *c = vq->chain;
+
+	trace_kvasir_req_complete(vq, c->head, req->status ? -EIO : 0);
+	kvs_count(vq, KVASIR_C_REQUESTS, 1);
+	if (kvs_logging(vq))
+		kvs_log_segs(vq, c->seg + c->nr_out, c->nr_in, req->written);
+	answer(vq, c->head, req->status_hva, req->status_gpa, req->status,
+	       req->written);
+}
+
+/*
+ * Start the request in vq->chain, or answer it at once.
+ * Return: bytes it moves, or -EAGAIN when too much is pinned already; the
+ * chain was given back to the ring then, and a completion will come.
+ */
+static long issue(struct kvs_blkq *q)
+{
+	struct kvs_vq *vq = q->vq;
+	struct kvs_blk_req *req = &q->req;
+	u16 head = vq->chain->head;
+	struct kvs_blk_io *io = &q->io[head];
+
+	kvs_blk_parse(&q->blk->disk.lim, vq->chain, req);
+	if (q->pinned && q->pinned + req->len > KVS_BLK_MAX_PINNED) {
+		kvs_ring_unpop(&vq->ring, head);
+		return -EAGAIN;
+	}
+	trace_kvasir_req_issue(vq, head, req->type, req->sector, req->len);
+	if (req->op != KVS_BLK_DONE && io_fill(q, io, head)) {
+		io_release(io);
+		req->op = KVS_BLK_DONE;
+		req->status = VIRTIO_BLK_S_IOERR;
+	}
+	if (req->op == KVS_BLK_DONE) {
+		answer_now(q);
+		return 0;
+	}
+	/* Once submitted it is somebody else's. */
+	q->pinned += req->len;
+	kvs_blk_io_submit(io);
+	return req->len;
+}
+
+/* Take new requests until the ring is empty or the budget is spent. */
+static void run(struct kvs_blkq *q)
+{
+	struct kvs_vq *vq = q->vq;
+	u32 taken, bytes = 0;
+	long moved;
+	int ret;
+
+	for (taken = 0; taken < KVS_BLK_BUDGET; taken++) {
+		if (bytes >= KVS_BLK_BUDGET_BYTES)
+			break;
+		ret = kvs_vq_pop(vq);
+		if (ret == KVS_POP_EMPTY) {
+			if (!kvs_vq_arm(vq))
+				return;
+			continue;
+		}
+		if (ret == KVS_POP_REFUSED) {
+			if (kvs_vq_put(vq, vq->chain->head, 0))
+				return;
+			continue;
+		}
+		moved = issue(q);
+		if (moved < 0)
+			return;
+		bytes += moved;
+	}
+	kvs_count(vq, KVASIR_C_BUDGET, 1);
+	kvs_vq_kick(vq);
+}
+
+void kvs_blkq_service(struct kvs_work *work)
+{
+	struct kvs_vq *vq = container_of(work, struct kvs_vq, service);
+	struct kvs_blkq *q = container_of(vq->dev, struct kvs_blk, dev)->q +
+			     vq->index;
+	struct blk_plug plug;
+
+	mutex_lock(&vq->lock);
+	if (!vq->worker)
+		goto out;
+	kvs_count(vq, KVASIR_C_WAKEUPS, 1);
+	trace_kvasir_service_begin(vq);
+	/* First what is done: one call for the batch, while new work waits. */
+	if (reap(q))
+		kvs_vq_publish(vq);
+	if (vq->running) {
+		kvs_vq_disarm(vq);
+		blk_start_plug(&plug);
+		run(q);
+		blk_finish_plug(&plug);
+		/* What completed while it was submitted. */
+		reap(q);
+		kvs_vq_publish(vq);
+	}
+	trace_kvasir_service_end(vq);
+	if (!vq->running && !vq->ring.inflight)
+		wake_up(&q->idle);
+out:
+	mutex_unlock(&vq->lock);
+}
+
+/**
+ * kvs_blkq_start() - serve the queue on the device's disk
+ * @q: configured and stopped
+ *
+ * Context: the owner's, under dev->lock. Return: 0 or -errno.
+ */
+int kvs_blkq_start(struct kvs_blkq *q)
+{
+	struct kvs_dev *dev = q->vq->dev;
+	char name[32];
+	int ret;
+
+	snprintf(name, sizeof(name), "kvasir-blk-%d.%u", dev->id, q->vq->index);
+	q->worker = kvs_worker_create(dev->mm, name);
+	if (IS_ERR(q->worker)) {
+		ret = PTR_ERR(q->worker);
+		q->worker = NULL;
+		return ret;
+	}
+	ret = -ENOMEM;
+	q->io = kvcalloc(q->vq->cfg.num, sizeof(*q->io), GFP_KERNEL_ACCOUNT);
+	if (!q->io)
+		goto err;
+	init_llist_head(&q->done);
+	q->pinned = 0;
+	ret = kvs_vq_start(q->vq, q->worker);
+	if (ret)
+		goto err;
+	return 0;
+
+err:
+	kvfree(q->io);
+	q->io = NULL;
+	kvs_worker_destroy(q->worker);
+	q->worker = NULL;
+	return ret;
+}
+
+/**
+ * kvs_blkq_drain() - wait for what is in flight
+ * @q: quiesced, or not running
+ *
+ * Context: under dev->lock. Waits as long as the host device needs.
+ */
+void kvs_blkq_drain(struct kvs_blkq *q)
+{
+	if (!q->worker)
+		return;
+	wait_event_idle(q->idle, !READ_ONCE(q->vq->ring.inflight));
+}
+
+/**
+ * kvs_blkq_stop() - let go of a drained queue
+ * @q: running or not
+ *
+ * Context: under dev->lock, an RCU grace period after kvs_blkq_drain(), so
+ * that no io_done() is between giving up its request and queuing the worker.
+ */
+void kvs_blkq_stop(struct kvs_blkq *q)
+{
+	if (!q->worker)
+		return;
+	kvs_worker_flush(q->worker);
+	kvs_vq_stop(q->vq);
+	kvs_worker_destroy(q->worker);
+	q->worker = NULL;
+	kvfree(q->io);
+	q->io = NULL;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* H2: a descriptor chain, read once, checked, and independent of the ring. */
+#ifndef KVS_CHAIN_H
+#define KVS_CHAIN_H
+
+#include "memmap.h"
+
+/*
+ * Longest chain taken, empty descriptors counted, the entries of an indirect
+ * table counted apart; also what an iovec array may hold.
+ */
+#define KVS_CHAIN_MAX	1024
+
+/* Why a chain was refused; virtio 1.2, 2.7.5. */
+enum kvs_chain_err {
+	KVS_CHAIN_OK,
+	KVS_CHAIN_LOOP,		/* more links than the table has entries */
+	KVS_CHAIN_NEXT,		/* next link outside the table */
+	KVS_CHAIN_TOO_LONG,	/* more than KVS_CHAIN_MAX descriptors */
+	KVS_CHAIN_ORDER,	/* device-readable after device-writable */
+	KVS_CHAIN_INDIRECT,	/* table length, nesting, flags, not negotiated */
+	KVS_CHAIN_RANGE,	/* bytes that are not guest memory */
+	KVS_CHAIN_LENGTH,	/* readable or writable bytes exceed 32 bits */
+};
+
+/* One descriptor: guest physical address and bytes, never empty. */
+struct kvs_seg {
+	u64 gpa;
+	u32 len;
+};
+
+/**
+ * struct kvs_chain - one request as the driver described it
+ * @head: names the chain towards the ring; what kvs_ring_put() takes back
+ * @err: KVS_CHAIN_OK, or why the rest is not to be used
+ * @nr_out: device-readable segments, first in @seg
+ * @nr_in: device-writable segments, behind them
+ * @out_len: their bytes
+ * @in_len: their bytes
+ * @nr_iov_out: elements of @iov that cover the readable part
+ * @nr_iov_in: elements behind them that cover the writable part
+ * @seg: the descriptors in guest terms (dirty log)
+ * @iov: the same bytes in host addresses
+ *
+ * Too large for a stack: one per queue, filled by kvs_ring_pop() again and
+ * again, owned by whoever serves the queue.
+ */
+struct kvs_chain {
+	u16 head;
+	u8  err;
+	u16 nr_out;
+	u16 nr_in;
+	u32 out_len;
+	u32 in_len;
+	u16 nr_iov_out;
+	u16 nr_iov_in;
+	struct kvs_seg seg[KVS_CHAIN_MAX];
+	struct iovec iov[KVS_CHAIN_MAX];
+};
+
+struct kvs_ring;
+
+/**
+ * kvs_chain_read() - walk a split ring's chain
+ * @ring: the ring; its descriptor table is read, nothing is changed
+ * @mem: translates the buffers
+ * @head: first descriptor, smaller than the ring's size
+ * @chain: result; @chain->err tells a refused chain
+ *
+ * Every descriptor is copied once and only the copy is looked at. The walk
+ * ends after as many steps as the table has entries, and after KVS_CHAIN_MAX.
+ * Zero-length descriptors are accepted and leave no segment. virtio 1.2, 2.7.5
+ * and 2.7.5.3.
+ *
+ * Return: 0, also for a refused chain, or -EFAULT when the ring's own
+ * descriptor table cannot be read.
+ */
+int kvs_chain_read(const struct kvs_ring *ring, const struct kvs_mem *mem,
+		   u16 head, struct kvs_chain *chain);
+
+/**
+ * kvs_iov_take() - read off the front of a window into an iovec array
+ * @iov: start of the window, moved
+ * @nr: elements left, adjusted
+ * @dst: where the bytes go
+ * @len: bytes, no more than the window holds
+ *
+ * Elements are shortened in place. Return: 0 or -EFAULT. Context: kvs_load().
+ */
+int kvs_iov_take(struct iovec **iov, u32 *nr, void *dst, u32 len);
+
+#endif /* KVS_CHAIN_H */

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * Kvasir: in-kernel virtio backends, user interface.
+ *
+ * Two character devices (misc, /dev/kvasir-net and /dev/kvasir-blk) take the
+ * ioctls of <linux/vhost.h> with the numbers, structures and meaning they have
+ * there. A program written for /dev/vhost-net drives /dev/kvasir-net as is.
+ *
+ *   open                     a device without owner
+ *   VHOST_SET_OWNER          the caller's address space becomes guest memory
+ *   VHOST_GET/SET_FEATURES   virtio feature bits plus VHOST_F_LOG_ALL
+ *   VHOST_GET/SET_BACKEND_FEATURES  none defined yet: reads 0
+ *   VHOST_SET_MEM_TABLE      up to 512 regions, may be replaced while running
+ *   VHOST_SET_LOG_BASE/_FD   dirty log
+ *   VHOST_SET_VRING_NUM/_ADDR/_BASE/_ENDIAN/_KICK/_CALL/_ERR, _GET_VRING_BASE
+ *   VHOST_NET_SET_BACKEND    net: socket (tap, macvtap, packet) or -1, per queue
+ *   KVASIR_BLK_SET_BACKEND   blk: disk, or -1, for all configured queues
+ *   VHOST_RESET_OWNER        stop everything, forget the address space
+ *
+ * A net device has two queues (0 receive, 1 transmit); open one device per
+ * queue pair. A blk device has up to KVASIR_BLK_MAX_QUEUES request queues.
+ *
+ * A queue whose ring is found broken (bad index, unmapped ring page) stops,
+ * signals its error eventfd once and counts the reason; setting the backend
+ * to -1 and then setting the queue up anew revives it.
+ */
+#ifndef _UAPI_LINUX_KVASIR_H
+#define _UAPI_LINUX_KVASIR_H
+
+#include <linux/types.h>
+#include <linux/vhost.h>
+
+/* 'K' 0xa0-0xbf is not listed in Documentation/userspace-api/ioctl. */
+#define KVASIR_IOCTL 'K'
+
+#define KVASIR_BLK_MAX_QUEUES	64
+#define KVASIR_BLK_SERIAL_LEN	20	/* VIRTIO_BLK_ID_BYTES */
+
+/*
+ * Longest read or write, and most segments of one discard or write-zeroes
+ * request: offer the guest no more (size_max, seg_max, max_discard_seg,
+ * max_write_zeroes_seg).
+ */
+#define KVASIR_BLK_MAX_BYTES	(32 * 1024 * 1024)
+#define KVASIR_BLK_MAX_RANGES	16
+
+/* The disk is read-only, whatever the descriptor would allow. */
+#define KVASIR_BLK_F_READONLY	0x1
+
+/**
+ * struct kvasir_blk_backend - argument of KVASIR_BLK_SET_BACKEND
+ * @size: sizeof(struct kvasir_blk_backend) the caller was built with. A
+ *	kernel that knows a shorter structure refuses non-zero bytes beyond it
+ *	(-E2BIG); one that knows a longer structure takes the rest as zero.
+ * @flags: KVASIR_BLK_F_*; unknown bits are refused with -EINVAL.
+ * @fd: a regular file or a block device opened for reading, and for writing
+ *	unless KVASIR_BLK_F_READONLY is given; -1 stops all queues, waits for
+ *	the requests in flight and releases the disk.
+ * @logical_block_size: bytes, a power of two from 512 to 4096 and no smaller
+ *	than the block device's own; 0 chooses (the device's, or 512).
+ * @serial: answer to VIRTIO_BLK_T_GET_ID, padded with zero bytes.
+ * @reserved: zero.
+ * @capacity: out: size of the disk in 512-byte sectors.
+ * @max_discard_sectors: out: largest discard range, in sectors; 0 when the
+ *	disk cannot discard.
+ * @max_write_zeroes_sectors: out: the same for write-zeroes.
+ *
+ * Errors: -EBADF not open that way, or for appending; -ENOTBLK neither file
+ * nor block device; -EROFS a read-only block device; -EBUSY it is mounted or
+ * claimed, or a backend is already set; -ETXTBSY a swap file; -ENXIO no queue
+ * is configured; -EINVAL unknown flags, @reserved, @size or block size;
+ * -E2BIG, -EFAULT the structure; -EFAULT, -EINVAL, -ENOMEM starting a queue;
+ * -EPERM not the owner.
+ */
+struct kvasir_blk_backend {
+	__u32 size;
+	__u32 flags;
+	__s32 fd;
+	__u32 logical_block_size;
+	__u8  serial[KVASIR_BLK_SERIAL_LEN];
+	__u32 reserved;
+	__u64 capacity;
+	__u32 max_discard_sectors;
+	__u32 max_write_zeroes_sectors;
+};
+
+#define KVASIR_BLK_BACKEND_SIZE_VER0	56
+
+/* Size-first and extensible: the size in the number is that of version 0. */
+#define KVASIR_BLK_SET_BACKEND \
+	_IOC(_IOC_READ | _IOC_WRITE, KVASIR_IOCTL, 0xa0, \
+	     KVASIR_BLK_BACKEND_SIZE_VER0)
+
+/*
+ * Generic netlink family "kvasir": what exists and what it has done. Both
+ * commands are dumps and need CAP_NET_ADMIN in the initial network namespace.
+ * The machine-readable form is Documentation/netlink/specs/kvasir.yaml.
+ */
+#define KVASIR_GENL_NAME	"kvasir"
+#define KVASIR_GENL_VERSION	1
+
+enum kvasir_cmd {
+	KVASIR_CMD_UNSPEC,
+	KVASIR_CMD_DEV_GET,	/* dump: one message per open device */
+	KVASIR_CMD_QUEUE_GET,	/* dump: one message per queue; KVASIR_A_DEV_ID filters */
+
+	__KVASIR_CMD_MAX,
+	KVASIR_CMD_MAX = __KVASIR_CMD_MAX - 1
+};
+
+enum kvasir_dev_type {
+	KVASIR_DEV_NET = 1,
+	KVASIR_DEV_BLK = 2,
+};
+
+enum kvasir_dev_attr {
+	KVASIR_A_DEV_UNSPEC,
+	KVASIR_A_DEV_ID,	/* u32: rising, not reused while the module is loaded */
+	KVASIR_A_DEV_TYPE,	/* u32: enum kvasir_dev_type */
+	KVASIR_A_DEV_PID,	/* u32: owner's process id, 0 without owner */
+	KVASIR_A_DEV_FEATURES,	/* u64: negotiated */
+	KVASIR_A_DEV_QUEUES,	/* u32: queues the device has */
+	KVASIR_A_DEV_RUNNING,	/* u32: of them with a backend */
+	KVASIR_A_DEV_BACKEND,	/* string: kind of socket, or the disk's name */
+	KVASIR_A_DEV_REGIONS,	/* u32: memory regions */
+	KVASIR_A_DEV_PAD,
+
+	__KVASIR_A_DEV_MAX,
+	KVASIR_A_DEV_MAX = __KVASIR_A_DEV_MAX - 1
+};
+
+enum kvasir_queue_state {
+	KVASIR_QUEUE_STOPPED,
+	KVASIR_QUEUE_RUNNING,
+	KVASIR_QUEUE_BROKEN,
+};
+
+enum kvasir_queue_attr {
+	KVASIR_A_QUEUE_UNSPEC,
+	KVASIR_A_QUEUE_DEV_ID,		/* u32 */
+	KVASIR_A_QUEUE_INDEX,		/* u32 */
+	KVASIR_A_QUEUE_STATE,		/* u32: enum kvasir_queue_state */
+	KVASIR_A_QUEUE_SIZE,		/* u32: ring entries */
+	KVASIR_A_QUEUE_WORKER_PID,	/* u32 */
+	KVASIR_A_QUEUE_INFLIGHT,	/* u32: chains taken, not yet used */
+	KVASIR_A_QUEUE_COUNTERS,	/* nest of enum kvasir_counter: u64 each */
+	KVASIR_A_QUEUE_PAD,
+
+	__KVASIR_A_QUEUE_MAX,
+	KVASIR_A_QUEUE_MAX = __KVASIR_A_QUEUE_MAX - 1
+};
+
+/* Counters of a queue; they rise for the life of the device. */
+enum kvasir_counter {
+	KVASIR_C_UNSPEC,
+	KVASIR_C_KICKS,		/* doorbells taken */
+	KVASIR_C_WAKEUPS,	/* times the worker began to serve the queue */
+	KVASIR_C_CALLS,		/* interrupts raised */
+	KVASIR_C_CALLS_AVOIDED,	/* publications the driver wanted no interrupt for */
+	KVASIR_C_REQUESTS,	/* packets or block requests completed */
+	KVASIR_C_BYTES_IN,	/* from the guest: sent or written */
+	KVASIR_C_BYTES_OUT,	/* to the guest: received or read */
+	KVASIR_C_READS,		/* blk */
+	KVASIR_C_WRITES,	/* blk */
+	KVASIR_C_FLUSHES,	/* blk */
+	KVASIR_C_DISCARDS,	/* blk: discard and write-zeroes */
+	KVASIR_C_ERRORS,	/* blk: requests answered with an error status */
+	KVASIR_C_BOUNCED,	/* blk: requests that could not be direct I/O */
+	KVASIR_C_DROP_HEADER,	/* net: frame or virtio-net header invalid */
+	KVASIR_C_DROP_LOWER,	/* net: refused by the lower device */
+	KVASIR_C_DROP_NOBUF,	/* net: larger than the receive buffers */
+	KVASIR_C_BAD_CHAIN,	/* descriptor chains refused */
+	KVASIR_C_BROKEN,	/* times the queue was declared broken */
+	KVASIR_C_NO_BUFFERS,	/* net: receive stopped, the guest offered no buffer */
+	KVASIR_C_BUDGET,	/* times a service ended for its budget */
+
+	__KVASIR_C_MAX,
+	KVASIR_C_MAX = __KVASIR_C_MAX - 1
+};
+
+#endif /* _UAPI_LINUX_KVASIR_H */

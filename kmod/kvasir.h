@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Internal types of the module. Documentation/design.rst tells the story;
+ * the rules in short:
+ *
+ * Locks, outermost first:
+ *   dev->lock      one device's control path: every ioctl and release
+ *   kvs_devs_lock  the list of devices and their names (dev.c)
+ *   vq->lock       one queue: its ring, backend pointer and memory table.
+ *                  The worker holds it while it serves the queue.
+ * A worker takes vq->lock only, so that a control path may hold dev->lock,
+ * but not vq->lock, while it waits for a worker.
+ *
+ * Life of a queue: configured by ioctls, started by a backend
+ * (kvs_vq_start()), served by its worker, stopped by kvs_vq_quiesce() and
+ * kvs_vq_stop(). Between start and stop its ring's addresses do not change.
+ */
+#ifndef KVS_KVASIR_H
+#define KVS_KVASIR_H
+
+#include <linux/eventfd.h>
+#include <linux/fs.h>
+#include <linux/list.h>
+#include <linux/llist.h>
+#include <linux/mutex.h>
+#include <linux/poll.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <uapi/linux/kvasir.h>
+
+#include "compat/compat.h"
+#include "ring.h"
+
+#define KVS_COMMON_FEATURES (BIT_ULL(VIRTIO_F_VERSION_1) |		\
+			     BIT_ULL(VIRTIO_F_ANY_LAYOUT) |		\
+			     BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) |	\
+			     BIT_ULL(VIRTIO_RING_F_EVENT_IDX) |		\
+			     BIT_ULL(VHOST_F_LOG_ALL))
+
+/* ---- worker.c: a kernel thread in the owner's address space ---- */
+
+struct kvs_worker;
+struct kvs_work;
+
+typedef void (*kvs_work_fn)(struct kvs_work *work);
+
+/**
+ * struct kvs_work - something for a worker to do
+ * @node: in the worker's list while queued
+ * @queued: bit 0: in the list; cleared before @fn runs
+ * @fn: runs in the worker, one work at a time
+ */
+struct kvs_work {
+	struct llist_node node;
+	unsigned long queued;
+	kvs_work_fn fn;
+};
+
+struct kvs_worker *kvs_worker_create(struct mm_struct *mm, const char *name);
+void kvs_worker_destroy(struct kvs_worker *worker);
+void kvs_work_init(struct kvs_work *work, kvs_work_fn fn);
+void kvs_work_queue(struct kvs_worker *worker, struct kvs_work *work);
+void kvs_worker_flush(struct kvs_worker *worker);
+pid_t kvs_worker_pid(const struct kvs_worker *worker);
+
+/* ---- doorbell.c (H1): a file that becomes ready queues work ---- */
+
+struct kvs_vq;
+
+/**
+ * struct kvs_bell - waits on a file for a queue
+ * @mask: events that ring
+ * @wqh: where @wait hangs; NULL while detached
+ * @vq: its service is queued when it rings
+ * @muted: it does not ring now
+ * @rings: times it rang; written under the wait queue's lock
+ */
+struct kvs_bell {
+	poll_table table;
+	wait_queue_entry_t wait;
+	wait_queue_head_t *wqh;
+	__poll_t mask;
+	struct kvs_vq *vq;
+	bool muted;
+	u64 rings;
+};
+
+int kvs_bell_attach(struct kvs_bell *bell, struct file *file, __poll_t mask,
+		    struct kvs_vq *vq);
+void kvs_bell_detach(struct kvs_bell *bell);
+
+/* ---- vq.c: one virtqueue ---- */
+
+struct kvs_dev;
+
+/**
+ * struct kvs_vq - one virtqueue
+ * @dev: its device
+ * @index: its number there
+ * @lock: guards everything below that is not marked otherwise
+ * @cfg: ring as configured; under dev->lock and @lock
+ * @have_addr: VHOST_SET_VRING_ADDR was accepted
+ * @log_used: log writes to the used ring
+ * @log_addr: its guest physical address
+ * @running: between kvs_vq_start() and kvs_vq_quiesce()
+ * @state: enum kvasir_queue_state, read without a lock for reports
+ * @kick: eventfd of the doorbell, or NULL; under dev->lock
+ * @bell: attached to @kick while running; under dev->lock
+ * @call: eventfd of the interrupt, or NULL
+ * @err: eventfd for errors, or NULL
+ * @worker: serves the queue; constant while running
+ * @worker_pid: of it, for reports, read without a lock
+ * @service: queued whenever the queue may have something to do
+ * @mem: the device's memory table, replaced under @lock
+ * @features: the device's features, ditto
+ * @log_base: dirty bitmap in the owner's address space, or NULL
+ * @log_ctx: signalled when something was logged, or NULL
+ * @chain: scratch for kvs_ring_pop(); allocated while running
+ * @count: by enum kvasir_counter; written under @lock, read without
+ */
+struct kvs_vq {
+	struct kvs_dev *dev;
+	u32 index;
+	struct mutex lock;	/* the queue; see above */
+
+	struct kvs_ring ring;
+	struct kvs_ring_cfg cfg;
+	bool have_addr;
+	bool log_used;
+	u64 log_addr;
+	bool running;
+	u8 state;
+
+	struct file *kick;
+	struct kvs_bell bell;
+	struct eventfd_ctx *call;
+	struct eventfd_ctx *err;
+
+	struct kvs_worker *worker;
+	pid_t worker_pid;
+	struct kvs_work service;
+
+	const struct kvs_mem *mem;
+	u64 features;
+	void __user *log_base;
+	struct eventfd_ctx *log_ctx;
+
+	struct kvs_chain *chain;
+	u64 count[KVASIR_C_MAX + 1];
+};
+
+static inline void kvs_count(struct kvs_vq *vq, enum kvasir_counter c, u64 n)
+{
+	WRITE_ONCE(vq->count[c], vq->count[c] + n);
+}
+
+static inline bool kvs_vq_has(const struct kvs_vq *vq, unsigned int feature)
+{
+	return vq->features & BIT_ULL(feature);
+}
+
+void kvs_vq_init(struct kvs_vq *vq, struct kvs_dev *dev, u32 index);
+void kvs_vq_reset(struct kvs_vq *vq);
+long kvs_vq_ioctl(struct kvs_dev *dev, unsigned int cmd, void __user *argp);
+bool kvs_vq_configured(const struct kvs_vq *vq);
+int kvs_vq_start(struct kvs_vq *vq, struct kvs_worker *worker);
+void kvs_vq_quiesce(struct kvs_vq *vq);
+void kvs_vq_stop(struct kvs_vq *vq);
+void kvs_vq_kick(struct kvs_vq *vq);
+
+/* ---- call.c (H5): used entries, interrupts, errors; under vq->lock ---- */
+
+void kvs_vq_broken(struct kvs_vq *vq);
+int kvs_vq_pop(struct kvs_vq *vq);
+int kvs_vq_put(struct kvs_vq *vq, u16 head, u32 len);
+void kvs_vq_publish(struct kvs_vq *vq);
+bool kvs_vq_arm(struct kvs_vq *vq);
+void kvs_vq_disarm(struct kvs_vq *vq);
+
+/* ---- log.c: the dirty log; under vq->lock ---- */
+
+static inline bool kvs_logging(const struct kvs_vq *vq)
+{
+	return kvs_vq_has(vq, VHOST_F_LOG_ALL) && vq->log_base;
+}
+
+bool kvs_log_ok(const struct kvs_mem *mem, u64 base);
+void kvs_log_write(struct kvs_vq *vq, u64 gpa, u64 len);
+void kvs_log_segs(struct kvs_vq *vq, const struct kvs_seg *seg, u32 nr,
+		  u64 len);
+
+/* ---- dev.c: one open device ---- */
+
+/**
+ * struct kvs_dev_ops - what a kind of device adds to the core
+ * @type: enum kvasir_dev_type
+ * @name: of the device node
+ * @features: virtio features it can negotiate
+ * @create: allocate; the core has been initialised by kvs_dev_init() then
+ * @owned: the device has got an owner; create workers. Undone by @stop and
+ *	@disowned.
+ * @ioctl: commands the core does not know; -ENOIOCTLCMD for others.
+ * @stop: detach all backends, wait for what is in flight. Idempotent.
+ * @disowned: after @stop: let go of what @owned made.
+ * @destroy: free; no other call follows
+ *
+ * All but @create run under dev->lock.
+ */
+struct kvs_dev_ops {
+	u32 type;
+	const char *name;
+	u64 features;
+	struct kvs_dev *(*create)(void);
+	int (*owned)(struct kvs_dev *dev);
+	long (*ioctl)(struct kvs_dev *dev, unsigned int cmd, void __user *argp);
+	void (*stop)(struct kvs_dev *dev);
+	void (*disowned)(struct kvs_dev *dev);
+	void (*destroy)(struct kvs_dev *dev);
+};
+
+/**
+ * struct kvs_dev - one open device
+ * @ops: its kind
+ * @id: number in reports, rising and never used again
+ * @node: in the list of devices
+ * @lock: control path
+ * @mm: owner's address space, referenced (mmget); NULL without owner
+ * @pid: owner's process id, for reports
+ * @features: negotiated
+ * @mem: guest memory; never NULL while owned
+ * @nr_regions: of it, for reports
+ * @log_base, @log_ctx: dirty log, copied to each queue
+ * @backend: what it is attached to, for people; under kvs_devs_lock
+ * @vqs: its queues
+ * @nr_vqs: their number
+ */
+struct kvs_dev {
+	const struct kvs_dev_ops *ops;
+	u32 id;
+	struct list_head node;
+	struct mutex lock;	/* control path; outermost */
+	struct mm_struct *mm;
+	pid_t pid;
+	u64 features;
+	struct kvs_mem *mem;
+	u32 nr_regions;
+	void __user *log_base;
+	struct eventfd_ctx *log_ctx;
+	char backend[64];
+	struct kvs_vq *vqs;
+	u32 nr_vqs;
+};
+
+int kvs_dev_init(struct kvs_dev *dev, const struct kvs_dev_ops *ops,
+		 u32 nr_vqs);
+void kvs_dev_deinit(struct kvs_dev *dev);
+void kvs_dev_name_backend(struct kvs_dev *dev, const char *name);
+int kvs_dev_check_owner(const struct kvs_dev *dev);
+long kvs_dev_ioctl(struct kvs_dev *dev, unsigned int cmd, void __user *argp);
+void kvs_dev_disown(struct kvs_dev *dev);
+
+extern struct mutex kvs_devs_lock;
+extern struct list_head kvs_devs;
+
+/* ---- subsystems, started and ended by main.c ---- */
+
+extern const struct kvs_dev_ops kvs_net_ops;
+extern const struct kvs_dev_ops kvs_blk_ops;
+
+int kvs_chardev_init(void);
+void kvs_chardev_exit(void);
+int kvs_netlink_init(void);
+void kvs_netlink_exit(void);
+
+#endif /* KVS_KVASIR_H */

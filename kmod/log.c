@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The dirty log: one bit per 4 KiB page of guest physical memory, in the
+ * owner's address space, set after the page was written. All of it happens
+ * under vq->lock, which is also what switches logging on and off, so no page
+ * is logged to a bitmap that was taken away.
+ */
+#include <linux/bitops.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+
+#include "kvasir.h"
+
+#define KVS_LOG_SHIFT	12	/* VHOST_PAGE_SIZE is 4096 */
+
+/* Can the bitmap at @base hold every page of @mem? */
+bool kvs_log_ok(const struct kvs_mem *mem, u64 base)
+{
+	const struct kvs_region *last;
+	u64 bytes;
+
+	if (!mem->nr)
+		return kvs_hva_ok(base, 0);
+	last = &mem->r[mem->nr - 1];
+	bytes = ((last->gpa + last->size - 1) >> KVS_LOG_SHIFT) / 8 + 1;
+	return bytes <= U64_MAX - base && kvs_hva_ok(base, bytes);
+}
+
+static int log_page(struct kvs_vq *vq, u64 pfn)
+{
+	unsigned long addr = (unsigned long)vq->log_base + pfn / 8;
+	struct page *page;
+	void *map;
+
+	if (addr < (unsigned long)vq->log_base ||
+	    pin_user_pages_fast(addr, 1, FOLL_WRITE, &page) != 1)
+		return -EFAULT;
+	map = kmap_local_page(page);
+	set_bit_le(offset_in_page(addr) * 8 + pfn % 8, map);
+	kunmap_local(map);
+	unpin_user_pages_dirty_lock(&page, 1, true);
+	return 0;
+}
+
+/**
+ * kvs_log_write() - the device has written guest memory
+ * @vq: on whose behalf
+ * @gpa: first byte
+ * @len: bytes
+ *
+ * A page that cannot be logged breaks the queue: going on would lose data at
+ * the end of a migration.
+ */
+void kvs_log_write(struct kvs_vq *vq, u64 gpa, u64 len)
+{
+	u64 pfn, last;
+
+	if (!kvs_logging(vq) || !len)
+		return;
+	last = (gpa + len - 1) >> KVS_LOG_SHIFT;
+	for (pfn = gpa >> KVS_LOG_SHIFT; pfn <= last; pfn++) {
+		if (log_page(vq, pfn)) {
+			kvs_ring_break(&vq->ring, KVS_RING_FAULT);
+			kvs_vq_broken(vq);
+			return;
+		}
+		cond_resched();
+	}
+	if (vq->log_ctx)
+		kvs_eventfd_signal(vq->log_ctx);
+}
+
+/* The first @len bytes of a chain's writable segments were written. */
+void kvs_log_segs(struct kvs_vq *vq, const struct kvs_seg *seg, u32 nr, u64 len)
+{
+	u32 i;
+
+	for (i = 0; i < nr && len; i++) {
+		u64 part = min_t(u64, len, seg[i].len);
+
+		kvs_log_write(vq, seg[i].gpa, part);
+		len -= part;
+	}
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Guest memory table: guest physical address + length -> host addresses. */
+#ifndef KVS_MEMMAP_H
+#define KVS_MEMMAP_H
+
+#include "env.h"
+
+#define KVS_MEM_MAX_REGIONS	512
+
+/**
+ * struct kvs_region - one stretch of guest memory
+ * @gpa: guest physical address of the first byte
+ * @size: bytes, never 0; neither @gpa + @size nor @hva + @size wraps
+ * @hva: the same byte in the owner's address space
+ */
+struct kvs_region {
+	u64 gpa;
+	u64 size;
+	u64 hva;
+};
+
+/* Constant once created; replaced as a whole. */
+struct kvs_mem {
+	u32 nr;
+	struct kvs_region r[];	/* by rising gpa, not overlapping */
+};
+
+/**
+ * kvs_mem_create() - build a memory table
+ * @regions: any order; copied
+ * @nr: 0 to KVS_MEM_MAX_REGIONS
+ * @out: the table, freed by kvs_mem_free()
+ *
+ * Return: 0, -E2BIG too many regions, -EINVAL an empty, wrapping or
+ * overlapping region, -EFAULT a host range no process can own, -ENOMEM.
+ */
+int kvs_mem_create(const struct kvs_region *regions, u32 nr,
+		   struct kvs_mem **out);
+void kvs_mem_free(struct kvs_mem *mem);
+
+/**
+ * kvs_mem_iov() - translate a guest range
+ * @mem: the table
+ * @gpa: first byte
+ * @len: bytes; 0 yields no element
+ * @iov: result, one element per region touched
+ * @max: elements @iov has
+ *
+ * Return: the number of elements, -EFAULT when a byte of the range is not
+ * guest memory (or the range wraps), -E2BIG when @max does not suffice.
+ */
+int kvs_mem_iov(const struct kvs_mem *mem, u64 gpa, u64 len,
+		struct iovec *iov, int max);
+
+/**
+ * kvs_mem_load() - copy out of guest physical memory
+ *
+ * Return: 0 or -EFAULT. Context: as kvs_load().
+ */
+int kvs_mem_load(const struct kvs_mem *mem, void *dst, u64 gpa, u32 len);
+
+#endif /* KVS_MEMMAP_H */

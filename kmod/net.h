@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* H3: a virtio-net queue pair. */
+#ifndef KVS_NET_H
+#define KVS_NET_H
+
+#include <linux/net.h>
+#include <linux/ptr_ring.h>
+#include <linux/timer.h>
+
+#include "kvasir.h"
+#include "net_hdr.h"
+
+enum { KVS_NET_RX, KVS_NET_TX, KVS_NET_QUEUES };
+
+/* One service of a queue ends after this much; then others have their turn. */
+#define KVS_NET_BUDGET_BYTES	0x80000
+#define KVS_NET_BUDGET_CHAINS	256
+/* Used entries published, and a call raised, at least this often. */
+#define KVS_NET_BATCH		64
+/* Receive buffers one frame may be spread over. */
+#define KVS_NET_MAX_HEADS	128
+
+/**
+ * struct kvs_net_rx - receive side
+ * @ring: the tap's queue of frames; NULL for other sockets
+ * @frames: taken from @ring and not yet received
+ * @first, @last: window of @frames in use
+ * @iov: buffers collected for one frame
+ * @nr_iov: its elements in use
+ * @in_len: bytes they hold
+ * @heads, @lens: the chains they came from
+ * @nr_heads: of them
+ * @segs: their writable segments, for the dirty log
+ * @nr_segs: of them
+ */
+struct kvs_net_rx {
+	struct ptr_ring *ring;
+	void *frames[KVS_NET_BATCH];
+	u32 first;
+	u32 last;
+	u32 nr_iov;
+	u32 nr_heads;
+	u32 nr_segs;
+	u64 in_len;
+	u16 heads[KVS_NET_MAX_HEADS];
+	u32 lens[KVS_NET_MAX_HEADS];
+	struct iovec iov[KVS_CHAIN_MAX];
+	struct kvs_seg segs[KVS_CHAIN_MAX];
+};
+
+/* Largest frame that is copied; longer ones are sent from pinned pages. */
+#define KVS_NET_COPY	PAGE_SIZE
+/* Pieces of the longest frame: its pages, and two more per descriptor. */
+#define KVS_NET_MAX_BVECS (KVS_NET_MAX_FRAME / PAGE_SIZE + 2 + 128)
+
+/**
+ * struct kvs_net_tx - transmit side
+ * @vq: the queue, for @retry
+ * @retry: serves the queue again after the lower device was out of memory
+ * @hdr: header of a long frame, in a page of its own
+ * @copy: a short frame and its header
+ * @bvec: a long frame; element 0 is the header
+ */
+struct kvs_net_tx {
+	struct kvs_vq *vq;
+	struct timer_list retry;
+	struct page *hdr;
+	u8 copy[KVS_NET_COPY];
+	struct bio_vec bvec[1 + KVS_NET_MAX_BVECS];
+};
+
+/**
+ * struct kvs_netq - one queue of the pair
+ * @vq: the virtqueue
+ * @sock: lower device, referenced through its file; constant while running
+ * @bell: rings when @sock can be read (RX), or written again (TX)
+ * @hdr_len: bytes of virtio-net header in front of each frame in the ring
+ * @sock_hlen: of them the socket's share: @hdr_len, or 0 when the socket
+ *	knows no header and we make and take it
+ * @rx, @tx: the side's own state, allocated while running
+ */
+struct kvs_netq {
+	struct kvs_vq *vq;
+	struct socket *sock;
+	struct kvs_bell bell;
+	u32 hdr_len;
+	u32 sock_hlen;
+	union {
+		struct kvs_net_rx *rx;
+		struct kvs_net_tx *tx;
+	};
+};
+
+struct kvs_net {
+	struct kvs_dev dev;
+	struct kvs_worker *worker;
+	struct kvs_netq q[KVS_NET_QUEUES];
+};
+
+static inline struct kvs_netq *kvs_netq(struct kvs_vq *vq)
+{
+	return &container_of(vq->dev, struct kvs_net, dev)->q[vq->index];
+}
+
+/* net_sock.c (H4) */
+struct socket *kvs_net_sock_get(int fd, const char **kind);
+void kvs_net_sock_put(struct socket *sock);
+struct ptr_ring *kvs_net_sock_ring(struct socket *sock);
+u32 kvs_net_frame_len(void *frame);
+void kvs_net_frame_free(void *frame);
+
+/* net_tx.c, net_rx.c; the run functions under vq->lock, in the worker */
+int kvs_net_tx_init(struct kvs_netq *q);
+void kvs_net_tx_deinit(struct kvs_netq *q);
+void kvs_net_tx_run(struct kvs_netq *q);
+int kvs_net_rx_init(struct kvs_netq *q);
+void kvs_net_rx_deinit(struct kvs_netq *q);
+void kvs_net_rx_run(struct kvs_netq *q);
+
+#endif /* KVS_NET_H */

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One virtqueue: configuration by the stock vring ioctls, start and stop.
+ *
+ * Control path, under dev->lock; what the worker reads is changed under
+ * vq->lock on top.
+ */
+#include <linux/file.h>
+#include <linux/nospec.h>
+#include <linux/slab.h>
+
+#include "kvasir.h"
+
+void kvs_vq_init(struct kvs_vq *vq, struct kvs_dev *dev, u32 index)
+{
+	vq->dev = dev;
+	vq->index = index;
+	mutex_init(&vq->lock);
+}
+
+/* Forget all configuration. The queue is stopped. */
+void kvs_vq_reset(struct kvs_vq *vq)
+{
+	if (vq->kick)
+		fput(vq->kick);
+	if (vq->call)
+		eventfd_ctx_put(vq->call);
+	if (vq->err)
+		eventfd_ctx_put(vq->err);
+
+	mutex_lock(&vq->lock);
+	vq->kick = NULL;
+	vq->call = NULL;
+	vq->err = NULL;
+	memset(&vq->cfg, 0, sizeof(vq->cfg));
+	vq->have_addr = false;
+	vq->log_used = false;
+	vq->log_addr = 0;
+	vq->log_base = NULL;
+	vq->log_ctx = NULL;
+	vq->mem = NULL;
+	vq->features = 0;
+	mutex_unlock(&vq->lock);
+}
+
+bool kvs_vq_configured(const struct kvs_vq *vq)
+{
+	return vq->cfg.num && vq->have_addr;
+}
+
+/**
+ * kvs_vq_start() - let a worker serve the queue
+ * @vq: stopped; its backend is in place
+ * @worker: whose
+ *
+ * The first service is queued at once: the driver may have kicked before
+ * anybody listened.
+ *
+ * Context: the owner's, under dev->lock.
+ * Return: 0, -EFAULT not configured or the ring is not readable, -EINVAL bad
+ * ring layout or doorbell, -ENOMEM.
+ */
+int kvs_vq_start(struct kvs_vq *vq, struct kvs_worker *worker)
+{
+	int ret;
+
+	if (!kvs_vq_configured(vq))
+		return -EFAULT;
+
+	mutex_lock(&vq->lock);
+	vq->cfg.event_idx = kvs_vq_has(vq, VIRTIO_RING_F_EVENT_IDX);
+	vq->cfg.indirect = kvs_vq_has(vq, VIRTIO_RING_F_INDIRECT_DESC);
+	vq->chain = kvmalloc(sizeof(*vq->chain), GFP_KERNEL_ACCOUNT);
+	if (!vq->chain) {
+		ret = -ENOMEM;
+		goto err;
+	}
+	ret = kvs_ring_start(&vq->ring, &vq->cfg);
+	if (ret)
+		goto err_chain;
+	vq->worker = worker;
+	WRITE_ONCE(vq->worker_pid, kvs_worker_pid(worker));
+	mutex_unlock(&vq->lock);
+
+	/* Services take nothing yet, so a failure leaves nothing in flight. */
+	if (vq->kick) {
+		ret = kvs_bell_attach(&vq->bell, vq->kick, EPOLLIN, vq);
+		if (ret) {
+			kvs_vq_quiesce(vq);
+			kvs_vq_stop(vq);
+			return ret;
+		}
+	}
+	mutex_lock(&vq->lock);
+	vq->running = true;
+	WRITE_ONCE(vq->state, KVASIR_QUEUE_RUNNING);
+	mutex_unlock(&vq->lock);
+	kvs_vq_kick(vq);
+	return 0;
+
+err_chain:
+	kvfree(vq->chain);
+	vq->chain = NULL;
+err:
+	mutex_unlock(&vq->lock);
+	return ret;
+}
+
+/**
+ * kvs_vq_quiesce() - no new request is taken when this returns
+ * @vq: running or not
+ *
+ * Requests in flight go on, their completions still reach the ring.
+ * Context: under dev->lock, not vq->lock. Idempotent.
+ */
+void kvs_vq_quiesce(struct kvs_vq *vq)
+{
+	if (!vq->worker)
+		return;
+	kvs_bell_detach(&vq->bell);
+	mutex_lock(&vq->lock);
+	WRITE_ONCE(vq->running, false);
+	mutex_unlock(&vq->lock);
+	kvs_worker_flush(vq->worker);
+}
+
+/* Let go of the ring; the queue is quiesced and nothing is in flight. */
+void kvs_vq_stop(struct kvs_vq *vq)
+{
+	if (!vq->worker)
+		return;
+	mutex_lock(&vq->lock);
+	vq->cfg.base = kvs_ring_stop(&vq->ring);
+	kvfree(vq->chain);
+	vq->chain = NULL;
+	vq->worker = NULL;
+	WRITE_ONCE(vq->worker_pid, 0);
+	WRITE_ONCE(vq->state, KVASIR_QUEUE_STOPPED);
+	mutex_unlock(&vq->lock);
+}
+
+/* Have the queue served. Any context; the queue has a worker. */
+void kvs_vq_kick(struct kvs_vq *vq)
+{
+	kvs_work_queue(vq->worker, &vq->service);
+}
+
+static long vq_set_num(struct kvs_vq *vq, const struct vhost_vring_state *s)
+{
+	if (vq->worker)
+		return -EBUSY;
+	if (s->num > KVS_RING_MAX_SIZE || !is_power_of_2(s->num))
+		return -EINVAL;
+	vq->cfg.num = s->num;
+	return 0;
+}
+
+static long vq_set_base(struct kvs_vq *vq, const struct vhost_vring_state *s)
+{
+	if (vq->worker)
+		return -EBUSY;
+	if (s->num > U16_MAX)
+		return -EINVAL;
+	vq->cfg.base = s->num;
+	return 0;
+}
+
+static long vq_get_base(struct kvs_vq *vq, struct vhost_vring_state *s,
+			void __user *argp)
+{
+	mutex_lock(&vq->lock);
+	s->num = vq->worker ? vq->ring.next_avail : vq->cfg.base;
+	mutex_unlock(&vq->lock);
+	return copy_to_user(argp, s, sizeof(*s)) ? -EFAULT : 0;
+}
+
+/* A modern ring is little-endian, and so is a legacy one on this host. */
+static long vq_set_endian(struct kvs_vq *vq, const struct vhost_vring_state *s)
+{
+	if (vq->worker)
+		return -EBUSY;
+	if (kvs_vq_has(vq, VIRTIO_F_VERSION_1) ||
+	    s->num != VHOST_VRING_LITTLE_ENDIAN)
+		return -EINVAL;
+	return 0;
+}
+
+static long vq_get_endian(struct kvs_vq *vq, struct vhost_vring_state *s,
+			  void __user *argp)
+{
+	s->num = VHOST_VRING_LITTLE_ENDIAN;
+	return copy_to_user(argp, s, sizeof(*s)) ? -EFAULT : 0;
+}
+
+/*
+ * While the queue runs, only logging may be switched: QEMU repeats the same
+ * addresses with another flag when it begins to migrate.
+ */
+static long vq_set_addr(struct kvs_vq *vq, const struct vhost_vring_addr *a)
+{
+	struct kvs_ring_cfg cfg = vq->cfg;
+	int ret;
+
+	if (a->flags & ~BIT(VHOST_VRING_F_LOG))
+		return -EOPNOTSUPP;
+	cfg.desc = a->desc_user_addr;
+	cfg.avail = a->avail_user_addr;
+	cfg.used = a->used_user_addr;
+	if (vq->worker && (cfg.desc != vq->cfg.desc ||
+			   cfg.avail != vq->cfg.avail ||
+			   cfg.used != vq->cfg.used))
+		return -EBUSY;
+	/* The size may follow; starting checks the two together. */
+	if (!cfg.num)
+		cfg.num = 1;
+	ret = kvs_ring_check(&cfg);
+	if (ret)
+		return ret;
+
+	mutex_lock(&vq->lock);
+	vq->cfg.desc = cfg.desc;
+	vq->cfg.avail = cfg.avail;
+	vq->cfg.used = cfg.used;
+	vq->have_addr = true;
+	vq->log_used = a->flags & BIT(VHOST_VRING_F_LOG);
+	vq->log_addr = a->log_guest_addr;
+	mutex_unlock(&vq->lock);
+	return 0;
+}
+
+static long vq_set_kick(struct kvs_vq *vq, const struct vhost_vring_file *f)
+{
+	struct file *file = NULL, *old = vq->kick;
+
+	if (f->fd != VHOST_FILE_UNBIND) {
+		file = eventfd_fget(f->fd);
+		if (IS_ERR(file))
+			return PTR_ERR(file);
+	}
+	if (vq->worker)
+		kvs_bell_detach(&vq->bell);
+	vq->kick = file;
+	if (vq->worker && file) {
+		/* An eventfd can always be waited for: no error to undo. */
+		kvs_bell_attach(&vq->bell, file, EPOLLIN, vq);
+		kvs_vq_kick(vq);
+	}
+	if (old)
+		fput(old);
+	return 0;
+}
+
+/* Replace @vq->call or @vq->err. */
+static long vq_set_ctx(struct kvs_vq *vq, struct eventfd_ctx **where,
+		       const struct vhost_vring_file *f)
+{
+	struct eventfd_ctx *ctx = NULL;
+
+	if (f->fd != VHOST_FILE_UNBIND) {
+		ctx = eventfd_ctx_fdget(f->fd);
+		if (IS_ERR(ctx))
+			return PTR_ERR(ctx);
+	}
+	mutex_lock(&vq->lock);
+	swap(*where, ctx);
+	mutex_unlock(&vq->lock);
+	if (ctx)
+		eventfd_ctx_put(ctx);
+	return 0;
+}
+
+static long vq_ioctl_state(struct kvs_vq *vq, unsigned int cmd,
+			   void __user *argp)
+{
+	struct vhost_vring_state s;
+
+	if (copy_from_user(&s, argp, sizeof(s)))
+		return -EFAULT;
+	s.index = vq->index;
+	switch (cmd) {
+	case VHOST_SET_VRING_NUM:
+		return vq_set_num(vq, &s);
+	case VHOST_SET_VRING_BASE:
+		return vq_set_base(vq, &s);
+	case VHOST_GET_VRING_BASE:
+		return vq_get_base(vq, &s, argp);
+	case VHOST_SET_VRING_ENDIAN:
+		return vq_set_endian(vq, &s);
+	default:
+		return vq_get_endian(vq, &s, argp);
+	}
+}
+
+static long vq_ioctl_file(struct kvs_vq *vq, unsigned int cmd,
+			  void __user *argp)
+{
+	struct vhost_vring_file f;
+
+	if (copy_from_user(&f, argp, sizeof(f)))
+		return -EFAULT;
+	switch (cmd) {
+	case VHOST_SET_VRING_KICK:
+		return vq_set_kick(vq, &f);
+	case VHOST_SET_VRING_CALL:
+		return vq_set_ctx(vq, &vq->call, &f);
+	default:
+		return vq_set_ctx(vq, &vq->err, &f);
+	}
+}
+
+/**
+ * kvs_vq_ioctl() - the vring ioctls of <linux/vhost.h>
+ * @dev: the device
+ * @cmd: the ioctl
+ * @argp: its argument in the caller's memory
+ *
+ * Every one of them names the queue in its first 32 bits.
+ *
+ * Context: the owner's, under dev->lock.
+ * Return: 0 or -errno; -ENOIOCTLCMD for other commands, -ENOBUFS for a queue
+ * the device does not have.
+ */
+long kvs_vq_ioctl(struct kvs_dev *dev, unsigned int cmd, void __user *argp)
+{
+	struct vhost_vring_addr addr;
+	struct kvs_vq *vq;
+	u32 index;
+
+	switch (cmd) {
+	case VHOST_SET_VRING_NUM:
+	case VHOST_SET_VRING_BASE:
+	case VHOST_GET_VRING_BASE:
+	case VHOST_SET_VRING_ENDIAN:
+	case VHOST_GET_VRING_ENDIAN:
+	case VHOST_SET_VRING_ADDR:
+	case VHOST_SET_VRING_KICK:
+	case VHOST_SET_VRING_CALL:
+	case VHOST_SET_VRING_ERR:
+		break;
+	default:
+		return -ENOIOCTLCMD;
+	}
+	if (get_user(index, (u32 __user *)argp))
+		return -EFAULT;
+	if (index >= dev->nr_vqs)
+		return -ENOBUFS;
+	vq = &dev->vqs[array_index_nospec(index, dev->nr_vqs)];
+
+	switch (cmd) {
+	case VHOST_SET_VRING_ADDR:
+		if (copy_from_user(&addr, argp, sizeof(addr)))
+			return -EFAULT;
+		return vq_set_addr(vq, &addr);
+	case VHOST_SET_VRING_KICK:
+	case VHOST_SET_VRING_CALL:
+	case VHOST_SET_VRING_ERR:
+		return vq_ioctl_file(vq, cmd, argp);
+	default:
+		return vq_ioctl_state(vq, cmd, argp);
+	}
+}
