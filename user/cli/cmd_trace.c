@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* kvasir trace: the tracers. */
+#include "cli.h"
+#include "output.h"
+
+int cmd_trace(int argc, char **argv)
+{
+	static const struct cli_verb tracers[] = {
+		{ "exits", cmd_trace_exits, "VM exits per guest and reason" },
+		{ 0 },
+	};
+
+	out_verb("trace");
+	return cli_dispatch("kvasir trace", tracers, NULL, argc, argv);
+}

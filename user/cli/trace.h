@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What `kvasir trace exits` knows, from the maps to the page.
+ *
+ *	trace_layout.c	where the running KVM keeps exit reasons
+ *	trace_collect.c	maps -> struct trace
+ *	trace_report.c	struct trace -> table or JSON
+ *	trace_exits.c	the command: options, attach, wait
+ */
+#ifndef KVASIR_TRACE_H
+#define KVASIR_TRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../../bpf/exits.h"
+
+/* One exit reason, split by who handled it. */
+struct trace_row {
+	uint32_t isa;
+	uint32_t reason;
+	struct exits_series by[2];	/* 0: kernel, 1: userspace */
+};
+
+struct trace_rows {
+	struct trace_row *row;
+	size_t n;
+};
+
+struct trace_vcpu {
+	uint32_t id;
+	struct trace_rows rows;
+};
+
+struct trace_return {
+	uint32_t reason;
+	uint64_t count;
+};
+
+/* One virtual machine. @kvm == 0: returns of a process whose VM is not known. */
+struct trace_vm {
+	uint64_t kvm;
+	uint64_t start_ns;
+	uint32_t pid;
+	char comm[17];			/* of the process, as it stands: */
+	char name[128];			/* escape before printing; may be empty */
+	struct trace_rows rows;		/* of all vCPUs */
+	struct trace_vcpu *vcpu;
+	size_t n_vcpus;
+	struct trace_return *ret;
+	size_t n_rets;
+};
+
+struct trace {
+	struct trace_vm *vm;
+	size_t n_vms;
+	struct exits_lost lost;
+	uint64_t recursion_misses;	/* events while our program was busy */
+	double seconds;			/* from attach to detach */
+	uint32_t pid;			/* the only process traced, or 0 */
+};
+
+/* Sums over rows. */
+struct trace_total {
+	uint64_t exits;
+	uint64_t userspace;
+	uint64_t busy_ns;		/* without what exit_is_idle() says */
+	uint64_t idle_ns;
+};
+
+struct trace_maps {
+	int vcpus, lives, series, returns;
+	uint32_t last_life;
+};
+
+/**
+ * trace_layout() - find where vendor modules keep the exit reason
+ * @where: EXITS_ISAS entries, filled in; .known is 0 for a module that is not
+ *	loaded or has no type information
+ *
+ * Return: how many are known, or a negative errno if the kernel's own type
+ * information cannot be read.
+ */
+int trace_layout(struct exits_where *where);
+
+/**
+ * trace_collect() - read the maps into @t
+ *
+ * Exits that are open (their vCPU has not been entered again) are counted,
+ * without a time. Rows come sorted: by time spent, idle ones last.
+ *
+ * Return: 0 or a negative errno; trace_free() either way.
+ */
+int trace_collect(struct trace *t, const struct trace_maps *maps);
+void trace_free(struct trace *t);
+
+/* Both classes of a row in one. */
+struct exits_series trace_both(const struct trace_row *row);
+struct trace_total trace_sum(const struct trace_rows *rows);
+
+/**
+ * trace_note() - what the reader must know about a reduced trace
+ *
+ * Return: one line, or NULL if nothing is lacking.
+ */
+const char *trace_note(const struct trace *t);
+
+/* Print to stdout. @per_vcpu: a table for every vCPU too. Return: exit status */
+int trace_print_table(const struct trace *t, bool per_vcpu);
+int trace_print_json(const struct trace *t);
+
+#endif
