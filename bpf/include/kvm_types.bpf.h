@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The members of kernel types that the programs read, and nothing else.
+ *
+ * Offsets are filled in at load time from the running kernel's BTF
+ * (preserve_access_index), so the types need neither be complete nor in order,
+ * and no generated header of one kernel is kept. Only types that are in the
+ * BTF of vmlinux belong here: see user/cli/trace_layout.c for those that live
+ * in KVM's vendor modules.
+ */
+#ifndef KVASIR_KVM_TYPES_BPF_H
+#define KVASIR_KVM_TYPES_BPF_H
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), \
+			     apply_to = record)
+
+struct task_struct {
+	struct task_struct *group_leader;
+	__u64 start_boottime;
+	char comm[16];
+};
+
+struct kvm_vcpu_stat {
+	__u64 exits;
+};
+
+struct kvm;
+
+struct kvm_vcpu {
+	struct kvm *kvm;
+	int vcpu_id;
+	struct kvm_vcpu_stat stat;
+};
+
+#pragma clang attribute pop
+
+#endif
