@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# lib.sh - what the scripts of lab/ share: where things lie, how they speak,
+# how a kernel series becomes a folder. Sourced, never run.
+
+KV_LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+KV_TOP=$(dirname "$KV_LAB")
+KV_BUILD=${KVASIR_BUILD:-$KV_TOP/build}
+KV_CACHE=${KVASIR_CACHE:-$KV_BUILD/cache}
+# The kernels the lab boots, the default first. lab/kernels.sh knows their packages.
+# shellcheck disable=SC2034 # read by the scripts that source this one
+KV_SERIES=(6.1 6.12)
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# The comment block at the top of a script is its manual.
+kv_usage() {
+	awk 'NR > 1 && !/^#/ { exit } NR > 3 { sub(/^# ?/, ""); print }' "$0"
+}
+
+# Take a lock that lasts until this process ends, so that two builds started at
+# the same moment fetch and unpack a thing once.
+kv_lock() {
+	mkdir -p "$KV_CACHE"
+	exec {kv_lock_fd}>"$KV_CACHE/.lock-$1"
+	flock -n "$kv_lock_fd" && return
+	say "waiting for another $1 run"
+	flock "$kv_lock_fd"
+}
+
+# A series ("6.1") or an exact release ("6.1.0-56-amd64") to its cache folder;
+# fetches what is not there yet.
+kv_kernel_dir() {
+	[ -e "$KV_CACHE/kernel-$1/complete" ] || "$KV_LAB/kernels.sh" "$1" || return
+	readlink -f "$KV_CACHE/kernel-$1"
+}
+
+kv_release() { basename "$1" | sed 's/^kernel-//'; }
