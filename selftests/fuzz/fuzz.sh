@@ -1,0 +1,79 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Runs each fuzzer for $KVT_FUZZ_SECONDS (default 3) from a few valid inputs
+# made here. A crash fails the test; its input is kept in $KVT_BUILD/fuzz.
+. "$KVT_LIB/ktap.sh"
+
+seconds=${KVT_FUZZ_SECONDS:-3}
+dir=$KVT_BUILD/fuzz
+targets=(fuzz_chain fuzz_ring fuzz_blk_parse)
+for t in "${targets[@]}"; do
+	[ -x "$dir/$t" ] || skip_all "no $t: needs clang with libFuzzer"
+done
+
+# bytes VALUE SIZE: little-endian
+bytes() {
+	local v=$1 n=$2
+	while [ "$n" -gt 0 ]; do
+		# shellcheck disable=SC2059
+		printf "\\x$(printf %02x $((v & 255)))"
+		v=$((v >> 8)) n=$((n - 1))
+	done
+}
+desc() { bytes "$1" 8; bytes "$2" 4; bytes "$3" 2; bytes "$4" 2; }
+zeroes() { head -c "$1" /dev/zero; }
+
+NEXT=1 WRITE=2 INDIRECT=4
+seed=$ktap_tmp/seed
+mkdir "$seed"
+for t in "${targets[@]}"; do mkdir "$seed/$t"; done
+
+# a ring of 64 (1024 bytes of table), indirect allowed, head 0
+chain_head() { bytes 6 1; bytes 1 1; bytes 0 2; }
+chain_direct() {
+	desc 0x3000 16 $NEXT 1
+	desc 0x7ff0 64 $((NEXT | WRITE)) 2
+	desc 0x3100 1 $WRITE 0
+}
+chain_indirect() {
+	desc 0x2000 48 $INDIRECT 0
+	zeroes $((0x1000 - 16))
+	desc 0x3000 16 $NEXT 1; desc 0x6000 4096 $((NEXT | WRITE)) 2; desc 0x3100 1 $WRITE 0
+}
+{ chain_head; chain_direct; } >"$seed/fuzz_chain/direct"
+{ chain_head; chain_indirect; } >"$seed/fuzz_chain/indirect"
+# two chains offered, popped, put, published
+{
+	bytes 3 1; bytes 3 1; bytes 0 2
+	bytes 0x0e 1; bytes 2 1; bytes 0 2	# avail->ring[0] = 0
+	bytes 0x0e 1; bytes 3 1; bytes 1 2	# avail->ring[1] = 1
+	bytes 0x0e 1; bytes 1 1; bytes 2 2	# avail->idx = 2
+	for op in 0 0 1 1 3 4 0 5; do bytes $op 1; bytes 0 3; done
+} >"$seed/fuzz_ring/two"
+disk() { for b in 8 255 10 255 8 255 8 65; do bytes $b 1; done; }
+# TYPE SECTOR: the header at gpa 0x3000, behind the table at 0x1000
+header() { zeroes $((0x2000 - $1)); bytes "$2" 4; bytes 0 4; bytes "$3" 8; }
+for type in 0 4 8; do
+	{ disk; chain_direct; header 48 $type 0; } >"$seed/fuzz_blk_parse/in-$type"
+done
+{
+	disk; desc 0x3000 16 $NEXT 1; desc 0x6000 4096 $NEXT 2; desc 0x3100 1 $WRITE 0
+	header 48 1 8
+} >"$seed/fuzz_blk_parse/write"
+for type in 11 13; do
+	{
+		disk; desc 0x3000 32 $NEXT 1; desc 0x3100 1 $WRITE 0
+		header 32 $type 0; bytes 8 8; bytes 8 4; bytes 0 4
+	} >"$seed/fuzz_blk_parse/range-$type"
+done
+
+plan ${#targets[@]}
+for t in "${targets[@]}"; do
+	check "$t for $seconds s" "$dir/$t" -max_total_time="$seconds" \
+		-max_len=20000 -timeout=10 -artifact_prefix="$dir/$t-" \
+		-print_final_stats=1 "$seed/$t"
+	note "$t: $(ktap_out | sed -n 's/stat::number_of_executed_units: *//p') inputs," \
+		"$(ktap_out | grep -aoE 'cov: [0-9]+' | tail -1)"
+done
+finish

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A network card as the guest sees it; see kvt_net.h. */
+#include <arpa/inet.h>
+#include <endian.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+
+#include "kvt_net.h"
+
+#define SEND_MS 5000
+#define RECV_MS 10000
+
+void kvt_netns(void)
+{
+	if (geteuid())
+		SKIP("needs root (network namespace)");
+	kvt_nl_init();
+	ASSERT_OK(unshare(CLONE_NEWNET));
+}
+
+static void quiet(const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path),
+		 "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;		/* no IPv6 at all */
+	EXPECT_EQ(write(fd, "1", 1), 1);
+	close(fd);
+}
+
+void kvt_link_up(const char *name, int mtu)
+{
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { 0 };
+
+	ASSERT(s >= 0, "socket: %s", strerror(errno));
+	quiet(name);
+	snprintf(ifr.ifr_name, IFNAMSIZ, "%s", name);
+	if (mtu) {
+		ifr.ifr_mtu = mtu;
+		ASSERT_OK(ioctl(s, SIOCSIFMTU, &ifr));
+	}
+	ASSERT_OK(ioctl(s, SIOCGIFFLAGS, &ifr));
+	ifr.ifr_flags |= IFF_UP;
+	ASSERT_OK(ioctl(s, SIOCSIFFLAGS, &ifr));
+	close(s);
+}
+
+int kvt_tap(const char *name, int flags, int hdr_len, unsigned int offloads)
+{
+	struct ifreq ifr = { 0 };
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		SKIP("no /dev/net/tun: modprobe tun");
+	ASSERT(fd >= 0, "open /dev/net/tun: %s", strerror(errno));
+	snprintf(ifr.ifr_name, IFNAMSIZ, "%s", name);
+	ifr.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags);
+	ASSERT_OK(ioctl(fd, TUNSETIFF, &ifr));
+	ASSERT_OK(ioctl(fd, TUNSETVNETHDRSZ, &hdr_len));
+	ASSERT_OK(ioctl(fd, TUNSETOFFLOAD, offloads));
+	kvt_link_up(name, 0);
+	return fd;
+}
+
+int kvt_packet(const char *ifname, uint16_t proto, bool vnet_hdr)
+{
+	struct sockaddr_ll a = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(proto ? proto : ETH_P_ALL),
+		.sll_ifindex = (int)if_nametoindex(ifname),
+	};
+	int one = 1, size = 4 << 20;
+	int s = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	ASSERT(s >= 0, "packet socket: %s", strerror(errno));
+	ASSERT(a.sll_ifindex, "no interface %s", ifname);
+	if (vnet_hdr)
+		ASSERT_OK(setsockopt(s, SOL_PACKET, PACKET_VNET_HDR, &one,
+				     sizeof(one)));
+	ASSERT_OK(setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &size,
+			     sizeof(size)));
+	ASSERT_OK(bind(s, (struct sockaddr *)&a, sizeof(a)));
+	return s;
+}
+
+ssize_t kvt_wire_recv(int sock, void *buf, size_t len, unsigned int ms)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	ssize_t n;
+
+	if (poll(&p, 1, (int)ms) <= 0)
+		return -ETIMEDOUT;
+	n = read(sock, buf, len);
+	return n < 0 ? -errno : n;
+}
+
+uint32_t kvt_hdr_len(uint64_t features)
+{
+	return features & (KVT_F(VIRTIO_F_VERSION_1) |
+			   KVT_F(VIRTIO_NET_F_MRG_RXBUF)) ? 12 : 10;
+}
+
+static void rx_offer(struct kvt_nic *nic, uint8_t *buf)
+{
+	struct kvt_sg sg = kvt_sg(&nic->mem, buf, nic->o.rx_buf);
+
+	kvt_ring_add(&nic->rx, &sg, 0, 1, buf);
+}
+
+static void buffers(struct kvt_nic *nic)
+{
+	unsigned int i, n = nic->o.num < 64 ? nic->o.num : 64;
+	uint32_t size = (nic->o.tx_buf + 63) & ~63u;
+
+	nic->nr_tx = n;
+	nic->tx_free = calloc(n, sizeof(*nic->tx_free));
+	ASSERT(nic->tx_free, "out of memory");
+	for (i = 0; i < n; i++)
+		nic->tx_free[i] = kvt_mem_alloc(&nic->mem, size, 64);
+	nic->nr_tx_free = n;
+	n = nic->o.num < 256 ? nic->o.num : 256;
+	for (i = 0; i < n; i++)
+		rx_offer(nic, kvt_mem_alloc(&nic->mem, nic->o.rx_buf, 64));
+}
+
+static void start(struct kvt_nic *nic)
+{
+	kvt_vring_setup(&nic->dev, 0, &nic->rx);
+	kvt_vring_setup(&nic->dev, 1, &nic->tx);
+	ASSERT_OK(kvt_net_backend(&nic->dev, 0, nic->o.sock));
+	ASSERT_OK(kvt_net_backend(&nic->dev, 1, nic->o.sock));
+	kvt_ring_kick(&nic->rx);
+}
+
+void kvt_nic_open(struct kvt_nic *nic, const struct kvt_nic_opts *opts)
+{
+	unsigned int flags = kvt_ring_flags(opts->features);
+	size_t rings;
+
+	memset(nic, 0, sizeof(*nic));
+	nic->o = *opts;
+	nic->o.node = opts->node ? opts->node : kvt_net_node();
+	nic->o.num = opts->num ? opts->num : 256;
+	nic->o.rx_buf = opts->rx_buf ? opts->rx_buf : 2048;
+	nic->o.tx_buf = opts->tx_buf ? opts->tx_buf : 2048;
+	nic->o.pieces = opts->pieces ? opts->pieces : 1;
+	nic->hdr_len = kvt_hdr_len(opts->features);
+	rings = nic->o.num * (size_t)(16 * KVT_INDIRECT_MAX + 64) * 2 + 65536;
+	kvt_mem_init(&nic->mem, rings + 256ul * nic->o.rx_buf +
+		     64ul * (nic->o.tx_buf + 64) + (1 << 20), 1ull << 32);
+	kvt_dev_init(&nic->dev, nic->o.node, &nic->mem, opts->features);
+	nic->ours = kvt_ours(nic->o.node);
+	if (nic->ours) {
+		struct kvt_dev_stat st;
+
+		ASSERT(kvt_nl_find(KVASIR_DEV_NET, getpid(), &st),
+		       "the device is not listed by netlink");
+		nic->id = st.id;
+	}
+	kvt_ring_init(&nic->rx, &nic->mem, nic->o.num, flags);
+	kvt_ring_init(&nic->tx, &nic->mem, nic->o.num, flags);
+	buffers(nic);
+	start(nic);
+}
+
+void kvt_nic_close(struct kvt_nic *nic)
+{
+	close(nic->dev.fd);
+	kvt_ring_free(&nic->rx);
+	kvt_ring_free(&nic->tx);
+	free(nic->tx_free);
+	kvt_mem_free(&nic->mem);
+}
+
+void kvt_nic_restart(struct kvt_nic *nic)
+{
+	ASSERT_OK(kvt_net_backend(&nic->dev, 0, -1));
+	ASSERT_OK(kvt_net_backend(&nic->dev, 1, -1));
+	kvt_ring_reset(&nic->rx);
+	kvt_ring_reset(&nic->tx);
+	/* the old buffers stay allocated: take fresh ones */
+	free(nic->tx_free);
+	buffers(nic);
+	start(nic);
+}
+
+static void reap(struct kvt_nic *nic)
+{
+	uint32_t len;
+	void *buf;
+
+	while ((buf = kvt_ring_get(&nic->tx, NULL, &len))) {
+		EXPECT_EQ(len, 0);	/* nothing is written to a sent frame */
+		nic->tx_free[nic->nr_tx_free++] = buf;
+	}
+}
+
+/* Cut @len bytes into @n pieces as even as they get. */
+static unsigned int cut(struct kvt_sg *sg, struct kvt_sg all, unsigned int n)
+{
+	unsigned int i;
+
+	if (n > all.len)
+		n = all.len ? all.len : 1;
+	for (i = 0; i < n; i++) {
+		sg[i].gpa = all.gpa;
+		sg[i].len = i + 1 < n ? all.len / (n - i) : all.len;
+		all.gpa += sg[i].len;
+		all.len -= sg[i].len;
+	}
+	return n;
+}
+
+bool kvt_nic_send_raw(struct kvt_nic *nic, const void *bytes, uint32_t len)
+{
+	struct kvt_sg sg[KVT_INDIRECT_MAX];
+	unsigned int n;
+	uint8_t *buf;
+
+	ASSERT(len <= nic->o.tx_buf, "frame of %u bytes", len);
+	reap(nic);
+	n = nic->o.pieces;
+	while (!nic->nr_tx_free || !kvt_ring_fits(&nic->tx, n)) {
+		if (kvt_ring_wait(&nic->tx, 1, SEND_MS))
+			return false;
+		reap(nic);
+	}
+	buf = nic->tx_free[--nic->nr_tx_free];
+	memcpy(buf, bytes, len);
+	n = cut(sg, kvt_sg(&nic->mem, buf, len), n);
+	kvt_ring_add(&nic->tx, sg, n, 0, buf);
+	kvt_ring_kick(&nic->tx);
+	return true;
+}
+
+bool kvt_nic_send(struct kvt_nic *nic, const struct virtio_net_hdr *hdr,
+		  const void *frame, uint32_t len)
+{
+	uint8_t bytes[KVT_HDR_MAX + 65536 + 64] = { 0 };
+
+	ASSERT(len <= sizeof(bytes) - KVT_HDR_MAX, "frame of %u bytes", len);
+	if (hdr)
+		memcpy(bytes, hdr, sizeof(*hdr));
+	memcpy(bytes + nic->hdr_len, frame, len);
+	return kvt_nic_send_raw(nic, bytes, nic->hdr_len + len);
+}
+
+bool kvt_nic_drain(struct kvt_nic *nic, unsigned int ms)
+{
+	uint64_t deadline = kvt_deadline(ms);
+
+	for (;;) {
+		reap(nic);
+		if (nic->nr_tx_free == nic->nr_tx)
+			return true;
+		if (kvt_ring_wait(&nic->tx, 1,
+				  (unsigned int)kvt_left(deadline)))
+			return false;
+	}
+}
+
+/*
+ * Virtio 1 has the field also without mergeable buffers, and it must be 1
+ * then (5.1.6.4.1); vhost-net before Linux 6.14 leaves it alone.
+ */
+static uint16_t num_buffers(const struct kvt_nic *nic, const uint8_t *hdr)
+{
+	bool mergeable = nic->o.features & KVT_F(VIRTIO_NET_F_MRG_RXBUF);
+	uint16_t n;
+
+	if (nic->hdr_len < 12)
+		return 1;
+	memcpy(&n, hdr + 10, sizeof(n));
+	n = le16toh(n);
+	if (!mergeable) {
+		if (nic->ours)
+			EXPECT_EQ(n, 1);
+		return 1;
+	}
+	ASSERT(n >= 1 && n <= nic->o.num, "num_buffers %u", n);
+	return n;
+}
+
+ssize_t kvt_nic_recv(struct kvt_nic *nic, struct virtio_net_hdr *hdr,
+		     void *frame, size_t max, unsigned int ms)
+{
+	uint16_t left = 1, first = 1;
+	uint32_t len, skip;
+	size_t got = 0;
+	uint8_t *buf;
+
+	for (; left; left--, first = 0) {
+		if (kvt_ring_wait(&nic->rx, 1, ms))
+			return -ETIMEDOUT;
+		buf = kvt_ring_get(&nic->rx, NULL, &len);
+		ASSERT(len <= nic->o.rx_buf, "used length %u", len);
+		skip = first ? nic->hdr_len : 0;
+		ASSERT(len >= skip, "used length %u, shorter than header", len);
+		if (first && hdr)
+			memcpy(hdr, buf, sizeof(*hdr));
+		if (first)
+			left = num_buffers(nic, buf);
+		ASSERT(got + len - skip <= max, "frame over %zu bytes", max);
+		memcpy((uint8_t *)frame + got, buf + skip, len - skip);
+		got += len - skip;
+		rx_offer(nic, buf);
+	}
+	kvt_ring_kick(&nic->rx);
+	return (ssize_t)got;
+}
+
+void kvt_frame(void *frame, uint32_t len, uint32_t seq)
+{
+	static const uint8_t head[14] = {
+		0x02, 0, 0, 0, 0, 1,  0x02, 0, 0, 0, 0, 2,
+		KVT_ETHERTYPE >> 8, KVT_ETHERTYPE & 0xff,
+	};
+	uint8_t *p = frame;
+	uint64_t state = seq + 1;
+	uint32_t i;
+
+	memcpy(p, head, len < 14 ? len : 14);
+	for (i = 14; i < len; i++)
+		p[i] = (uint8_t)(kvt_rand(&state) >> 56);
+}
+
+bool kvt_frame_ok(const void *frame, uint32_t len, uint32_t seq)
+{
+	uint8_t *want = malloc(len);
+	bool same;
+
+	ASSERT(want, "out of memory");
+	kvt_frame(want, len, seq);
+	same = !memcmp(want, frame, len);
+	free(want);
+	return same;
+}
+
+void kvt_nic_exchange(struct kvt_nic *nic, int wire, uint32_t len,
+		      uint32_t seq)
+{
+	size_t room = len + 1;	/* one more than right */
+	uint8_t *frame = malloc(room);
+
+	ASSERT(frame, "out of memory");
+	kvt_frame(frame, len, seq);
+	ASSERT(kvt_nic_send(nic, NULL, frame, len), "send %u bytes", len);
+	ASSERT_EQ(kvt_wire_recv(wire, frame, room, RECV_MS), len);
+	ASSERT(kvt_frame_ok(frame, len, seq), "sent %u bytes changed", len);
+	kvt_frame(frame, len, seq);
+	ASSERT_EQ(write(wire, frame, len), len);
+	ASSERT_EQ(kvt_nic_recv(nic, NULL, frame, room, RECV_MS), len);
+	ASSERT(kvt_frame_ok(frame, len, seq), "received %u bytes changed",
+	       len);
+	free(frame);
+}

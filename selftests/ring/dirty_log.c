@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The dirty log, switched on and off while queues run: it names every page
+ * the device wrote (data, status byte, used ring) and no other, checked
+ * against where the data is found in guest memory (U-06).
+ */
+#include <fcntl.h>
+
+#include "kvt_blk.h"
+#include "kvt_net.h"
+
+#define V1	KVT_F(VIRTIO_F_VERSION_1)
+#define EV	KVT_F(VIRTIO_RING_F_EVENT_IDX)
+#define LOG	KVT_F(VHOST_F_LOG_ALL)
+#define PAGE	4096u
+#define MS	20000
+
+struct log {
+	const struct kvt_mem *mem;
+	int fd;
+	uint64_t features;
+	size_t bytes;
+	uint8_t *bits;		/* the device's */
+	uint8_t *want;		/* ours */
+};
+
+static void mark(uint8_t *bits, uint64_t gpa, uint64_t len)
+{
+	uint64_t page;
+
+	for (page = gpa / PAGE; page <= (gpa + len - 1) / PAGE; page++)
+		bits[page / 8] |= 1u << (page % 8);
+}
+
+static void want(struct log *log, const void *p, uint64_t len)
+{
+	mark(log->want, kvt_gpa(log->mem, p), len);
+}
+
+/* Flags and index at its start, the event index at its end. */
+static void want_used(struct log *log, const struct kvt_ring *ring)
+{
+	want(log, ring->used, sizeof(struct vring_used) + sizeof(__u16) +
+	     ring->num * sizeof(struct vring_used_elem));
+}
+
+/* Log the ring itself, too; the addresses stay, so a running queue agrees. */
+static void log_ring(int fd, unsigned int index, const struct kvt_ring *ring)
+{
+	struct vhost_vring_addr a = {
+		.index = index,
+		.flags = 1 << VHOST_VRING_F_LOG,
+		.desc_user_addr = (uintptr_t)ring->desc,
+		.avail_user_addr = (uintptr_t)ring->avail,
+		.used_user_addr = (uintptr_t)ring->used,
+		.log_guest_addr = kvt_gpa(ring->mem, ring->used),
+	};
+
+	ASSERT_OK(ioctl(fd, VHOST_SET_VRING_ADDR, &a));
+}
+
+static void log_on(struct log *log, const struct kvt_mem *mem, int fd,
+		   uint64_t features)
+{
+	uint64_t base, with = features | LOG;
+
+	log->mem = mem;
+	log->fd = fd;
+	log->features = features;
+	log->bytes = (mem->gpa + mem->size) / PAGE / 8 + 1;
+	log->bits = calloc(1, log->bytes);
+	log->want = calloc(1, log->bytes);
+	ASSERT(log->bits && log->want, "out of memory");
+	base = (uintptr_t)log->bits;
+	ASSERT_OK(ioctl(fd, VHOST_SET_LOG_BASE, &base));
+	ASSERT_OK(ioctl(fd, VHOST_SET_FEATURES, &with));
+}
+
+static void log_off(struct log *log)
+{
+	ASSERT_OK(ioctl(log->fd, VHOST_SET_FEATURES, &log->features));
+	memset(log->bits, 0, log->bytes);
+	memset(log->want, 0, log->bytes);
+}
+
+/* Every page wanted is logged, and no other. */
+static void compare(const struct log *log)
+{
+	unsigned int missing = 0, extra = 0;
+	size_t i;
+
+	for (i = 0; i < log->bytes * 8; i++) {
+		bool is = log->bits[i / 8] >> (i % 8) & 1;
+		bool should = log->want[i / 8] >> (i % 8) & 1;
+
+		missing += should && !is;
+		extra += is && !should;
+	}
+	EXPECT(!missing, "%u pages written and not logged", missing);
+	EXPECT(!extra, "%u pages logged and not written", extra);
+}
+
+TEST("U-06 block: data, status and used ring of reads; of writes no data")
+{
+	static uint8_t fill[65536];
+	struct kvt_bio in, out;
+	struct kvt_disk d;
+	struct log log;
+	int fd = kvt_file(1 << 20);
+
+	memset(fill, 0x5a, sizeof(fill));
+	ASSERT_EQ(pwrite(fd, fill, sizeof(fill), 0), (ssize_t)sizeof(fill));
+	kvt_disk_open(&d, 1, 64, V1 | EV | KVT_F(VIRTIO_BLK_F_FLUSH), 4u << 20);
+	ASSERT_EQ(kvt_disk_backend(&d, fd, 0, 0, NULL), 0);
+	kvt_bio_init(&d, &in, 65536);
+	kvt_bio_init(&d, &out, 65536);
+
+	log_on(&log, &d.mem, d.dev.fd, d.dev.features);
+	log_ring(d.dev.fd, 0, &d.q[0]);
+	kvt_bio_submit(&d, 0, &in, VIRTIO_BLK_T_IN, 0, 5 * PAGE);
+	ASSERT(kvt_bio_reap(&d, 0, MS) == &in, "no answer");
+	kvt_bio_submit(&d, 0, &out, VIRTIO_BLK_T_OUT, 256, 3 * PAGE);
+	ASSERT(kvt_bio_reap(&d, 0, MS) == &out, "no answer");
+	ASSERT_EQ(memcmp(in.data, fill, 5 * PAGE), 0);
+	want(&log, in.data, 5 * PAGE);
+	want(&log, in.status, 1);
+	want(&log, out.status, 1);
+	want_used(&log, &d.q[0]);
+	compare(&log);
+
+	log_off(&log);
+	kvt_bio_submit(&d, 0, &in, VIRTIO_BLK_T_IN, 0, PAGE);
+	ASSERT(kvt_bio_reap(&d, 0, MS) == &in, "no answer");
+	compare(&log);
+	kvt_disk_close(&d);
+}
+
+/* Mark the pages where the device put this frame and its header. */
+static void want_frame(struct log *log, const struct kvt_nic *nic,
+		       const uint8_t *frame, size_t len)
+{
+	uint8_t *p = memmem(nic->mem.base, nic->mem.size, frame, len);
+
+	ASSERT(p, "the frame is not in guest memory");
+	want(log, p - nic->hdr_len, nic->hdr_len + len);
+}
+
+TEST("U-06 net: received frames and used rings; of transmitted frames none")
+{
+	struct kvt_nic_opts o = { .features = V1 | EV };
+	uint8_t frame[1000], got[1000];
+	struct kvt_nic nic;
+	struct log log;
+	int wire, i;
+
+	kvt_netns();
+	o.sock = kvt_tap("tap0", 0, 12, 0);
+	wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
+	kvt_nic_open(&nic, &o);
+	log_on(&log, &nic.mem, nic.dev.fd, nic.dev.features);
+	log_ring(nic.dev.fd, 0, &nic.rx);
+	log_ring(nic.dev.fd, 1, &nic.tx);
+	for (i = 0; i < 20; i++) {
+		kvt_frame(frame, sizeof(frame), 7000 + i);
+		ASSERT_EQ(write(wire, frame, sizeof(frame)), sizeof(frame));
+		ASSERT_EQ(kvt_nic_recv(&nic, NULL, got, sizeof(got), MS),
+			  sizeof(frame));
+		want_frame(&log, &nic, frame, sizeof(frame));
+	}
+	for (i = 0; i < 5; i++)
+		ASSERT(kvt_nic_send(&nic, NULL, frame, sizeof(frame)), "send");
+	ASSERT(kvt_nic_drain(&nic, MS), "transmit stuck");
+	want_used(&log, &nic.rx);
+	want_used(&log, &nic.tx);
+	compare(&log);
+
+	log_off(&log);
+	kvt_frame(frame, sizeof(frame), 8000);
+	ASSERT_EQ(write(wire, frame, sizeof(frame)), sizeof(frame));
+	ASSERT_EQ(kvt_nic_recv(&nic, NULL, got, sizeof(got), MS),
+		  sizeof(frame));
+	compare(&log);
+	kvt_nic_close(&nic);
+}
+
+TEST("U-06 a log that cannot be written breaks the queue, and says so once")
+{
+	struct kvt_disk d;
+	struct kvt_bio in;
+	uint64_t base = PAGE, with, n;
+	int fd = kvt_file(1 << 20);
+
+	kvt_disk_open(&d, 1, 64, V1 | EV, 1u << 20);
+	ASSERT_EQ(kvt_disk_backend(&d, fd, 0, 0, NULL), 0);
+	kvt_bio_init(&d, &in, PAGE);
+	with = d.dev.features | LOG;
+	ASSERT_OK(ioctl(d.dev.fd, VHOST_SET_LOG_BASE, &base));
+	ASSERT_OK(ioctl(d.dev.fd, VHOST_SET_FEATURES, &with));
+	kvt_bio_submit(&d, 0, &in, VIRTIO_BLK_T_IN, 0, PAGE);
+	EXPECT(!kvt_bio_reap(&d, 0, 500), "answered without being logged");
+	ASSERT_EQ(read(d.q[0].err, &n, sizeof(n)), sizeof(n));
+	EXPECT_EQ(n, 1);
+	EXPECT_EQ(kvt_nl_counter(d.id, 0, KVASIR_C_BROKEN), 1);
+	kvt_disk_close(&d);
+}
