@@ -15,13 +15,6 @@ set -euo pipefail
 packages=iperf3,fio,iproute2,kmod
 image=$KV_CACHE/rootfs.img
 
-# The archive that apt has for this suite.
-mirror() {
-	# shellcheck disable=SC2016 # apt-get expands it
-	apt-get indextargets --format '$(SITE)' 'Created-By: Packages' \
-		"Codename: $1" 2>/dev/null | head -n 1
-}
-
 make_rootfs() (
 	suite=bookworm
 	key="$suite $packages"
@@ -31,7 +24,7 @@ make_rootfs() (
 	trap 'rm -rf "$tree"' EXIT
 	say "debootstrap of Debian $suite with $packages"
 	# shellcheck disable=SC2046 # no argument when apt names no archive
-	debootstrap --variant=minbase --include="$packages" "$suite" "$tree" $(mirror $suite) \
+	debootstrap --variant=minbase --include="$packages" "$suite" "$tree" $(kv_mirror $suite) \
 		>"$KV_CACHE/debootstrap.log" 2>&1 ||
 		die "debootstrap failed, see $KV_CACHE/debootstrap.log"
 	rm -rf "$tree"/var/cache/apt/* "$tree"/var/lib/apt/lists/* "$tree"/usr/share/{doc,man,locale}

@@ -22,13 +22,12 @@
 # and dmesg.txt land there. KVM, tun and vhost_net are loaded; kvasir loads by
 # 'modprobe kvasir' when it has been built for this kernel.
 #
-# Known faults of the emulator (see emulator_fault below) are told and the
-# command is run again, at most twice. An L1 that stands still for two minutes
-# is ended; where its CPUs were is kept in frozen.txt.
+# An L1 that stands still for two minutes is ended; where its CPUs were is kept
+# in frozen.txt. Known faults of an old emulator (qemu.sh tells which; see
+# emulator_fault below) are told and the command is run again, at most twice.
 #
 # Exit status: the command's; 124 time limit; 125 L1 failed, or its kernel log
-# has a line matching log-bad.txt and not log-allowed.txt, which is printed. One
-# known fault of the emulator makes it run the command a second time.
+# has a line matching log-bad.txt and not log-allowed.txt, which is printed.
 # shellcheck disable=SC2054 # the commas are QEMU's
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -56,6 +55,7 @@ command=${1:-}
 [ -n "$command" ] || [ -t 0 ] || die "no command, and no terminal for a shell"
 
 "$KV_LAB/deps.sh" lab
+emulator=$("$KV_LAB/qemu.sh")
 kdir=$(kv_kernel_dir "$kernel")
 rel=$(kv_release "$kdir")
 initrd=$("$KV_LAB/initrd.sh" l1 "$kdir")
@@ -115,7 +115,7 @@ monitor=$(mktemp -u)
 trap 'rm -f "$monitor"' EXIT
 signal=on
 [ -n "$command" ] || signal=off
-qemu=(qemu-system-x86_64 -machine q35 -cpu "$cpu" -m "$mem" -smp "$cpus"
+qemu=("$emulator" -machine q35 -cpu "$cpu" -m "$mem" -smp "$cpus"
 	-nodefaults -no-user-config -no-reboot -display none
 	-kernel "$kdir/vmlinux" -initrd "$initrd"
 	-append "console=ttyS1 loglevel=5 panic=-1 mitigations=off tsc=reliable no_timer_check $kargs"
@@ -164,8 +164,12 @@ boot() {
 	case $rc in
 	85) [ ! -s "$out/status" ] || status=$(cat "$out/status") ;;
 	124 | 137) say "L1: stopped after the limit of $limit s"; status=124 ;;
-	0) [ -e "$out/frozen.txt" ] ||
-		say "L1: went down by itself before the command had ended" ;;
+	0) if [ -e "$out/frozen.txt" ]; then
+		say "L1: stood still for $FROZEN_AFTER s, its CPUs at:"
+		cat "$out/frozen.txt" >&2
+	else
+		say "L1: went down by itself before the command had ended"
+	fi ;;
 	*) say "L1: qemu ended with status $rc" ;;
 	esac
 	bad=$(cat "$out/kernel.log" "$out/dmesg.txt" 2>/dev/null | tr -d '\r' |
@@ -180,14 +184,14 @@ boot() {
 	fi
 }
 
-# QEMU 7.2's emulator makes mistakes that look like the kernel's. The first of
-# these is proved by what the oops shows; of the other two the cause is only
-# suspected. All are said aloud and have the command run again, three times in
-# all; each is a line in "repeated", which check.sh counts as a skip.
+# What an emulator that cannot be trusted (see qemu.sh) does to a kernel that
+# patches itself, told from what is left: it returns to a breakpoint for ever,
+# or dies of one that is gone, if need be in entry code on the way out of a
+# nested guest. The command is then run again, three times in all; each is a
+# line in "repeated", which check.sh counts as a skip.
 emulator_fault() {
 	if [ -e "$out/frozen.txt" ]; then
-		say "L1: stood still for $FROZEN_AFTER s, its CPUs at:"
-		cat "$out/frozen.txt" >&2
+		say "L1: perhaps at a breakpoint that is not there"
 	elif grep -a -A 12 'int3: 0000' "$out/kernel.log" |
 		grep -aq 'Code:.* \([^c].\|c[^c]\) <'; then
 		# It ran a breakpoint that the kernel had replaced already: the
@@ -204,19 +208,17 @@ emulator_fault() {
 }
 
 rm -f "$out/repeated"
-case $accel$icount in
-tcg)
-	boot tcg,thread=multi
-	for try in multi single; do
+threads=
+[ "$accel" = kvm ] || threads=,thread=$([ -n "$icount" ] && echo single || echo multi)
+boot "$accel$threads"
+if [ "$threads" = ,thread=multi ] && ! kv_qemu_trusted "$emulator"; then
+	for threads in multi single; do
 		emulator_fault || break
-		say "L1: once again, thread=$try"
-		echo "L1 failed under emulation and was started again" >>"$out/repeated"
-		boot "tcg,thread=$try"
+		say "L1: once again, thread=$threads"
+		echo "L1 failed under QEMU $(kv_qemu_version "$emulator")" >>"$out/repeated"
+		boot "tcg,thread=$threads"
 	done
-	;;
-tcg1) boot tcg,thread=single ;;
-*) boot "$accel" ;;
-esac
+fi
 
 # A folder made here that holds nothing but the logs of a good run.
 if [ -n "$fresh" ] && [ "$status" = 0 ] && [ -z "$bad" ] &&

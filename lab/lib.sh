@@ -38,3 +38,16 @@ kv_kernel_dir() {
 }
 
 kv_release() { basename "$1" | sed 's/^kernel-//'; }
+
+# The archive that apt has for a suite; nothing if apt knows none.
+kv_mirror() {
+	# shellcheck disable=SC2016 # apt-get expands it
+	apt-get indextargets --format '$(SITE)' 'Created-By: Packages' \
+		"Codename: $1" 2>/dev/null | head -n 1
+}
+
+# The version of an emulator, nothing if it does not run.
+kv_qemu_version() { "$1" --version 2>/dev/null | sed -n 's/^QEMU emulator version \([0-9.]*\).*/\1/p'; }
+
+# Whether an emulator translates code right that another CPU is patching, see qemu.sh.
+kv_qemu_trusted() { dpkg --compare-versions "$(kv_qemu_version "$1")" ge 8.1 2>/dev/null; }
