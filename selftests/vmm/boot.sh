@@ -72,7 +72,7 @@ module_users() { cat /sys/module/kvasir/refcnt 2>/dev/null || echo 0; }
 no_users() { [ "$(module_users)" = 0 ]; }
 no_tap() { ! ip link show kvttap0; }
 
-plan 18
+plan 21
 
 # shellcheck disable=SC2016 # the guest's shell adds, so that it must have run
 expect "boots to power-off, exit status 0" 0 guest 'echo it-ran-$((20 + 3))'
@@ -97,6 +97,14 @@ through_disk() {
 	head -c 65536 /dev/zero | cmp -s - "$ktap_tmp/part" ||
 		{ note "what the guest wrote is not there"; return 1; }
 }
+if echo 200 >/proc/sys/vm/nr_hugepages &&
+	[ "$(cat /proc/sys/vm/nr_hugepages)" = 200 ]; then
+	expect "a guest in huge pages" 0 guest "echo in-huge-pages" --hugepages
+else
+	skip "a guest in huge pages" "no 400 MiB of them to be had"
+fi
+echo 0 >/proc/sys/vm/nr_hugepages
+
 if [ -c /dev/kvasir-blk ]; then
 	expect "the guest reads and writes a disk served by the module" 0 through_disk kvasir 1
 else
@@ -108,6 +116,9 @@ check "a guest that stays" start --name kvt-a --disk "$disk" --net tap=kvttap0
 expect "a second guest on its writable disk is refused" 8 guest true --disk "$disk"
 grep -q . "$console"
 result $? "with a line that says so"
+expect "a second guest on its tap is refused" 7 guest true --net tap=kvttap0
+grep -q 'kvttap0' "$console"
+result $? "with a line that names the tap"
 kill -INT "$vm"
 expect "SIGINT ends it with 130" 130 ended
 check "its tap is gone" no_tap
