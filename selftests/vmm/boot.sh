@@ -53,6 +53,30 @@ ended() {
 	return "$(cat "$ktap_tmp/status")"
 }
 
+# stalled KIND TTY: a guest that floods a console nobody reads; SIGTERM ends it
+stalled() {
+	local line pid rc
+	rm -f "$ktap_tmp/pipe"
+	mkfifo "$ktap_tmp/pipe"
+	"$kvasir" run -q -k "$KVT_KERNEL" -i "$KVT_INITRD" -m 384M --console "$1" \
+		-a "console=$2 quiet kvasir.cmd=while :; do echo 0123456789; done" \
+		</dev/null >"$ktap_tmp/pipe" 2>"$console" &
+	pid=$!
+	cleanup "kill -9 $pid"
+	exec 9<"$ktap_tmp/pipe"
+	while IFS= read -r -t "$limit" line <&9; do
+		case $line in *0123456789*) break ;; esac
+	done
+	sleep 3	# the pipe is full now
+	kill -TERM "$pid"
+	busywait 10000 gone "$pid"
+	rc=$?
+	exec 9<&-
+	[ $rc = 0 ] || { note "still there after 10 s"; kill -9 "$pid"; return 1; }
+	wait "$pid"
+}
+gone() { ! kill -0 "$1" 2>/dev/null || [ "$(ps -o stat= -p "$1")" = Z ]; }
+
 log() { sed 's/^/# /' "$console" | tail -n 15; }
 
 # expect NAME STATUS COMMAND...: the console is shown if it fails
@@ -72,7 +96,7 @@ module_users() { cat /sys/module/kvasir/refcnt 2>/dev/null || echo 0; }
 no_users() { [ "$(module_users)" = 0 ]; }
 no_tap() { ! ip link show kvttap0; }
 
-plan 21
+plan 23
 
 # shellcheck disable=SC2016 # the guest's shell adds, so that it must have run
 expect "boots to power-off, exit status 0" 0 guest 'echo it-ran-$((20 + 3))'
@@ -136,6 +160,9 @@ start --name kvt-d
 "$kvasir" stop kvt-d >"$ktap_tmp/out" 2>&1 || note "kvasir stop: $(ktap_out)"
 expect "kvasir stop has the guest shut down, exit status 0" 0 ended
 stay='sleep 1000'
+
+expect "SIGTERM ends a guest whose serial port nobody reads" 143 stalled serial ttyS0
+expect "the same with virtio-console" 143 stalled virtio hvc0
 
 start --name kvt-c
 "$kvasir" stop --kill kvt-c >"$ktap_tmp/out" 2>&1 || note "kvasir stop: $(ktap_out)"

@@ -9,6 +9,7 @@
  * may not: one that does not keep up is dropped.
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,35 +39,47 @@ struct console_hub {
 	size_t used;
 	uint8_t backlog[BACKLOG];
 
-	pthread_mutex_t lock;	/* the rest: outputs */
-	int out;
+	int out;		/* terminal; -1: gone. Its writer's alone */
+	pthread_mutex_t lock;	/* the rest */
 	int clients[MAX_CLIENTS];	/* -1: free */
 };
 
 /* ---- output ---- */
 
-/* Blocks, unless the machine is to stop: then the rest is dropped. */
-static int write_all(struct console_hub *con, const uint8_t *data, size_t len)
+/* Can the terminal take a chunk at once? One that is gone can, and says so. */
+static bool terminal_ready(struct console_hub *con, int timeout_ms)
 {
-	while (len) {
-		ssize_t n = write(con->out, data, len);
+	struct pollfd p = { .fd = con->out, .events = POLLOUT };
 
+	return poll(&p, 1, timeout_ms) > 0;
+}
+
+/*
+ * Write to the terminal. Waits for a slow reader without holding the lock, and
+ * not once the machine is to stop: then the rest is dropped.
+ */
+static void terminal_write(struct console_hub *con, const uint8_t *data,
+			   size_t len)
+{
+	while (len && con->out >= 0) {
+		ssize_t n;
+
+		if (!terminal_ready(con, 100)) {
+			if (__atomic_load_n(&con->vm->why, __ATOMIC_RELAXED) !=
+			    VM_RUNNING)
+				return;
+			continue;
+		}
+		/* what a pipe that has room takes without blocking */
+		n = write(con->out, data, len < PIPE_BUF ? len : PIPE_BUF);
 		if (n >= 0) {
 			data += n;
 			len -= n;
-		} else if (errno == EAGAIN) {
-			struct pollfd p = { .fd = con->out,
-					    .events = POLLOUT };
-
-			poll(&p, 1, 100);
-		} else if (errno != EINTR) {
-			return -errno;
+		} else if (errno != EAGAIN && errno != EINTR) {
+			/* nobody reads its other end any more: go on without */
+			con->out = -1;
 		}
-		if (len && __atomic_load_n(&con->vm->why, __ATOMIC_RELAXED) !=
-		    VM_RUNNING)
-			return 0;
 	}
-	return 0;
 }
 
 static void output(void *ctx, const void *data, size_t len)
@@ -74,10 +87,8 @@ static void output(void *ctx, const void *data, size_t len)
 	struct console_hub *con = ctx;
 	unsigned int i;
 
+	terminal_write(con, data, len);
 	pthread_mutex_lock(&con->lock);
-	/* nobody reads the terminal's end any more: go on without */
-	if (con->out >= 0 && write_all(con, data, len))
-		con->out = -1;
 	for (i = 0; i < MAX_CLIENTS; i++)
 		if (con->clients[i] >= 0 &&
 		    send(con->clients[i], data, len,
@@ -86,13 +97,33 @@ static void output(void *ctx, const void *data, size_t len)
 	pthread_mutex_unlock(&con->lock);
 }
 
+static void on_device(void *ctx, int fd, short revents);
+
+/* The terminal has caught up: listen to the device again. */
+static void on_terminal(void *ctx, int fd, short revents)
+{
+	struct console_hub *con = ctx;
+
+	(void)revents;
+	loop_del(con->loop, fd);
+	loop_del(con->loop, con->device);
+	loop_add(con->loop, con->device, POLLIN, on_device, con);
+}
+
+/* The loop's thread: a slow terminal must not keep it from signals. */
 static void on_device(void *ctx, int fd, short revents)
 {
 	struct console_hub *con = ctx;
 	uint8_t buf[1024];
-	ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+	ssize_t n;
 
 	(void)revents;
+	if (con->out >= 0 && !terminal_ready(con, 0)) {
+		loop_del(con->loop, fd);
+		loop_add(con->loop, con->out, POLLOUT, on_terminal, con);
+		return;
+	}
+	n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
 	if (n > 0)
 		output(con, buf, n);
 	else if (!n || errno != EAGAIN)
