@@ -59,7 +59,7 @@ stalled() {
 	rm -f "$ktap_tmp/pipe"
 	mkfifo "$ktap_tmp/pipe"
 	"$kvasir" run -q -k "$KVT_KERNEL" -i "$KVT_INITRD" -m 384M --console "$1" \
-		-a "console=$2 quiet kvasir.cmd=while :; do echo 0123456789; done" \
+		-a "console=$2 quiet kvasir.cmd=$box yes 0123456789" \
 		</dev/null >"$ktap_tmp/pipe" 2>"$console" &
 	pid=$!
 	cleanup "kill -9 $pid"
@@ -67,13 +67,19 @@ stalled() {
 	while IFS= read -r -t "$limit" line <&9; do
 		case $line in *0123456789*) break ;; esac
 	done
-	sleep 3	# the pipe is full now
+	busywait 60000 pipe_full || { note "the pipe does not fill"; return 1; }
 	kill -TERM "$pid"
 	busywait 10000 gone "$pid"
 	rc=$?
 	exec 9<&-
 	[ $rc = 0 ] || { note "still there after 10 s"; kill -9 "$pid"; return 1; }
 	wait "$pid"
+}
+# No room for PIPE_BUF bytes behind descriptor 9, of 64 KiB.
+pipe_full() {
+	python3 -c 'import fcntl, struct, sys, termios
+n = fcntl.ioctl(9, termios.FIONREAD, bytes(4))
+sys.exit(struct.unpack("i", n)[0] <= 61440)'
 }
 gone() { ! kill -0 "$1" 2>/dev/null || [ "$(ps -o stat= -p "$1")" = Z ]; }
 
