@@ -20,6 +20,18 @@ void kvs_vq_broken(struct kvs_vq *vq)
 		kvs_eventfd_signal(vq->err);
 }
 
+/* The ring was written: into the dirty log with it. */
+void kvs_vq_watch(struct kvs_ring *ring, enum kvs_ring_area area, u32 offset,
+		  u32 len)
+{
+	struct kvs_vq *vq = container_of(ring, struct kvs_vq, ring);
+
+	if (area == KVS_AREA_USED)
+		kvs_log_write(vq, vq->log_addr + offset, len);
+	else
+		kvs_log_hva(vq, vq->cfg.desc + offset, len);
+}
+
 /**
  * kvs_vq_pop() - take the next chain into vq->chain
  * @vq: its queue
@@ -32,18 +44,19 @@ int kvs_vq_pop(struct kvs_vq *vq)
 {
 	int ret;
 
-	cond_resched();
-	if (!vq->running)
+	if (!kvs_ring_has_read(&vq->ring))
+		cond_resched();
+	if (unlikely(!vq->running))
 		return KVS_POP_EMPTY;
 	ret = kvs_ring_pop(&vq->ring, vq->mem, vq->chain);
+	if (likely(ret == KVS_POP_CHAIN || ret == KVS_POP_EMPTY))
+		return ret;
 	if (ret < 0) {
 		kvs_vq_broken(vq);
 		return KVS_POP_EMPTY;
 	}
-	if (ret == KVS_POP_REFUSED) {
-		kvs_count(vq, KVASIR_C_BAD_CHAIN, 1);
-		trace_kvasir_bad_chain(vq, vq->chain->head, vq->chain->err);
-	}
+	kvs_count(vq, KVASIR_C_BAD_CHAIN, 1);
+	trace_kvasir_bad_chain(vq, vq->chain->head, vq->chain->err);
 	return ret;
 }
 
@@ -53,28 +66,16 @@ int kvs_vq_pop(struct kvs_vq *vq)
  * @head: the chain
  * @len: bytes written for the driver
  *
+ * With VIRTIO_F_IN_ORDER chains are put in the order they were popped.
+ *
  * Return: 0, or -EIO when the queue is broken.
  */
 int kvs_vq_put(struct kvs_vq *vq, u16 head, u32 len)
 {
-	u16 entry = vq->ring.next_used;
-
-	if (kvs_ring_put(&vq->ring, head, len)) {
-		kvs_vq_broken(vq);
-		return -EIO;
-	}
-	if (unlikely(vq->log_used))
-		kvs_log_write(vq, vq->log_addr +
-			      kvs_ring_used_offset(&vq->ring, entry),
-			      sizeof(struct vring_used_elem));
-	return 0;
-}
-
-/* Log a 16-bit field of the used ring: flags, index or event index. */
-static void vq_log_field(struct kvs_vq *vq, u32 offset)
-{
-	if (unlikely(vq->log_used))
-		kvs_log_write(vq, vq->log_addr + offset, sizeof(u16));
+	if (likely(!kvs_ring_put(&vq->ring, head, len)))
+		return 0;
+	kvs_vq_broken(vq);
+	return -EIO;
 }
 
 /* Show the driver what was put, and interrupt it if it asked for that. */
@@ -89,7 +90,6 @@ void kvs_vq_publish(struct kvs_vq *vq)
 	}
 	if (old == vq->ring.used_idx)
 		return;
-	vq_log_field(vq, offsetof(struct vring_used, idx));
 	if (!ret || !vq->call) {
 		kvs_count(vq, KVASIR_C_CALLS_AVOIDED, 1);
 		return;
@@ -116,10 +116,6 @@ bool kvs_vq_arm(struct kvs_vq *vq)
 		kvs_vq_broken(vq);
 		return false;
 	}
-	vq_log_field(vq, vq->ring.event_idx ?
-			 kvs_ring_used_offset(&vq->ring, 0) + vq->ring.num *
-			 sizeof(struct vring_used_elem) :
-			 offsetof(struct vring_used, flags));
 	return ret;
 }
 
@@ -127,6 +123,4 @@ void kvs_vq_disarm(struct kvs_vq *vq)
 {
 	if (kvs_ring_disarm(&vq->ring))
 		kvs_vq_broken(vq);
-	else if (!vq->ring.event_idx)
-		vq_log_field(vq, offsetof(struct vring_used, flags));
 }

@@ -1,68 +1,66 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * H2: a descriptor chain, read once and checked (virtio 1.2, 2.7.5).
+ * H2: a descriptor chain, read once and checked (virtio 1.2, 2.7.5 and 2.8.5).
  *
- * Portable (env.h). No side effects: the ring is only read. A chain that
- * breaks the rules is refused as a whole (chain->err) and concerns nobody but
- * the driver that sent it; only an unreadable descriptor table is an error of
- * the ring.
+ * Portable (env.h). What both ring layouts share: adding a buffer, walking an
+ * indirect table. A chain that breaks the rules is refused as a whole
+ * (chain->err) and concerns nobody but the driver that sent it.
  */
-#include "ring.h"
-
-/* A descriptor in our own memory and byte order. */
-struct desc {
-	u64 addr;
-	u32 len;
-	u16 flags;
-	u16 next;
-};
+#include "chain.h"
 
 /* Descriptors of an indirect table fetched by one copy. */
 #define DESC_BATCH 16
 
-static void desc_take(struct desc *d, const struct vring_desc *raw)
-{
-	d->addr = kvs_cpu64(raw->addr);
-	d->len = kvs_cpu32(raw->len);
-	d->flags = kvs_cpu16(raw->flags);
-	d->next = kvs_cpu16(raw->next);
-}
-
-static int refuse(struct kvs_chain *chain, enum kvs_chain_err why)
+static bool refuse(struct kvs_chain *chain, enum kvs_chain_err why)
 {
 	chain->err = why;
-	return 0;
+	return false;
 }
 
-/* Append one checked descriptor. Returns false when the chain is refused. */
-static bool chain_add(struct kvs_chain *chain, const struct kvs_mem *mem,
-		      const struct desc *d)
+/* A buffer that is not in one region: any number of them, or none. */
+static int chain_spread(struct kvs_chain *chain, const struct kvs_mem *mem,
+			const struct kvs_desc *d, u32 iovs)
 {
-	bool in = d->flags & VRING_DESC_F_WRITE;
+	int n = kvs_mem_iov(mem, d->addr, kvs_desc_len(d), &chain->iov[iovs],
+			    KVS_CHAIN_MAX - iovs);
+
+	if (n < 0)
+		refuse(chain, n == -EFAULT ? KVS_CHAIN_RANGE :
+					     KVS_CHAIN_TOO_LONG);
+	return n;
+}
+
+bool kvs_chain_add(struct kvs_chain *chain, const struct kvs_mem *mem,
+		   u32 *hint, const struct kvs_desc *d, u16 flags)
+{
+	bool in = flags & VRING_DESC_F_WRITE;
 	u32 *total = in ? &chain->in_len : &chain->out_len;
 	u32 segs = chain->nr_out + chain->nr_in;
 	u32 iovs = chain->nr_iov_out + chain->nr_iov_in;
-	int n;
+	u32 len = kvs_desc_len(d);
+	void __user *hva;
+	int n = 1;
 
-	if (!in && chain->nr_in) {
-		chain->err = KVS_CHAIN_ORDER;
-		return false;
-	}
-	if (!d->len)
+	if (unlikely(!in && chain->nr_in))
+		return refuse(chain, KVS_CHAIN_ORDER);
+	if (unlikely(!len))
 		return true;
-	if (check_add_overflow(*total, d->len, total)) {
-		chain->err = KVS_CHAIN_LENGTH;
-		return false;
-	}
-	n = kvs_mem_iov(mem, d->addr, d->len, &chain->iov[iovs],
-			KVS_CHAIN_MAX - iovs);
-	if (n < 0 || segs == KVS_CHAIN_MAX) {
-		chain->err = n == -EFAULT ? KVS_CHAIN_RANGE :
-					    KVS_CHAIN_TOO_LONG;
-		return false;
+	if (unlikely(check_add_overflow(*total, len, total)))
+		return refuse(chain, KVS_CHAIN_LENGTH);
+	if (unlikely(segs == KVS_CHAIN_MAX || iovs == KVS_CHAIN_MAX))
+		return refuse(chain, KVS_CHAIN_TOO_LONG);
+
+	hva = kvs_mem_hit(mem, hint, d->addr, len);
+	if (likely(hva)) {
+		chain->iov[iovs].iov_base = hva;
+		chain->iov[iovs].iov_len = len;
+	} else {
+		n = chain_spread(chain, mem, d, iovs);
+		if (n < 0)
+			return false;
 	}
 	chain->seg[segs].gpa = d->addr;
-	chain->seg[segs].len = d->len;
+	chain->seg[segs].len = len;
 	if (in) {
 		chain->nr_in++;
 		chain->nr_iov_in += n;
@@ -73,130 +71,118 @@ static bool chain_add(struct kvs_chain *chain, const struct kvs_mem *mem,
 	return true;
 }
 
-/* A table of descriptors in guest memory (virtio 1.2, 2.7.5.3). */
+/* A table of descriptors in guest memory. */
 struct table {
 	const struct kvs_mem *mem;
 	u64 gpa;
 	u32 nr;
 	u32 first;	/* of the entries held */
 	u32 held;
-	struct vring_desc raw[DESC_BATCH];
+	struct kvs_raw_desc raw[DESC_BATCH];
 };
 
 /* Entry @i of the table, fetched together with those that follow it. */
-static bool table_get(struct table *t, u32 i, struct desc *d)
+static bool table_get(struct table *t, u32 *hint, u32 i, struct kvs_desc *d)
 {
 	if (i < t->first || i - t->first >= t->held) {
+		u64 gpa = t->gpa + i * sizeof(t->raw[0]);
+		void __user *hva;
+		u32 len;
+		int ret;
+
+		kvs_relax();
 		t->first = i;
 		t->held = min_t(u32, DESC_BATCH, t->nr - i);
-		if (kvs_mem_load(t->mem, t->raw, t->gpa + i * sizeof(t->raw[0]),
-				 t->held * sizeof(t->raw[0])))
+		len = t->held * sizeof(t->raw[0]);
+		hva = kvs_mem_hit(t->mem, hint, gpa, len);
+		ret = hva ? kvs_load(t->raw, hva, len) :
+			    kvs_mem_load(t->mem, t->raw, gpa, len);
+		if (ret)
 			return false;
 	}
-	desc_take(d, &t->raw[i - t->first]);
+	d->addr = kvs_cpu64(t->raw[i - t->first].addr);
+	d->word = kvs_cpu64(t->raw[i - t->first].word);
 	return true;
 }
 
-/* Returns false when the chain is refused. */
-static bool chain_indirect(struct kvs_chain *chain, const struct kvs_mem *mem,
-			   const struct desc *at)
+/* The links of a split ring's table. */
+static bool table_walk(struct kvs_chain *chain, struct table *t, u32 *hint)
 {
-	struct table t = {
-		.mem = mem,
-		.gpa = at->addr,
-		.nr = at->len / sizeof(struct vring_desc),
-	};
-	struct desc d;
+	struct kvs_desc d;
 	u32 i = 0, steps;
 
-	if (at->flags & VRING_DESC_F_NEXT || !t.nr ||
-	    at->len % sizeof(struct vring_desc)) {
-		chain->err = KVS_CHAIN_INDIRECT;
-		return false;
-	}
-	if (t.nr > KVS_CHAIN_MAX) {
-		chain->err = KVS_CHAIN_TOO_LONG;
-		return false;
-	}
-	if (at->len > U64_MAX - at->addr) {
-		chain->err = KVS_CHAIN_RANGE;
-		return false;
-	}
+	for (steps = 0; steps < t->nr; steps++) {
+		u16 flags;
 
-	for (steps = 0; steps < t.nr; steps++) {
-		if (!table_get(&t, i, &d)) {
-			chain->err = KVS_CHAIN_RANGE;
+		if (!table_get(t, hint, i, &d))
+			return refuse(chain, KVS_CHAIN_RANGE);
+		flags = kvs_split_flags(&d);
+		if (flags & VRING_DESC_F_INDIRECT)
+			return refuse(chain, KVS_CHAIN_INDIRECT);
+		if (!kvs_chain_add(chain, t->mem, hint, &d, flags))
 			return false;
-		}
-		if (d.flags & VRING_DESC_F_INDIRECT) {
-			chain->err = KVS_CHAIN_INDIRECT;
-			return false;
-		}
-		if (!chain_add(chain, mem, &d))
-			return false;
-		if (!(d.flags & VRING_DESC_F_NEXT))
+		if (!(flags & VRING_DESC_F_NEXT))
 			return true;
-		if (d.next >= t.nr) {
-			chain->err = KVS_CHAIN_NEXT;
-			return false;
-		}
-		i = d.next;
-	}
-	chain->err = KVS_CHAIN_LOOP;
-	return false;
-}
-
-int kvs_chain_read(const struct kvs_ring *ring, const struct kvs_mem *mem,
-		   u16 head, struct kvs_chain *chain)
-{
-	struct vring_desc raw;
-	struct desc d;
-	u32 i = head, steps;
-
-	chain->head = head;
-	chain->err = KVS_CHAIN_OK;
-	chain->nr_out = 0;
-	chain->nr_in = 0;
-	chain->out_len = 0;
-	chain->in_len = 0;
-	chain->nr_iov_out = 0;
-	chain->nr_iov_in = 0;
-
-	for (steps = 0; steps < ring->num; steps++) {
-		if (steps == KVS_CHAIN_MAX)
-			return refuse(chain, KVS_CHAIN_TOO_LONG);
-		if (kvs_load(&raw, &ring->desc[i], sizeof(raw)))
-			return -EFAULT;
-		desc_take(&d, &raw);
-
-		if (d.flags & VRING_DESC_F_INDIRECT) {
-			/* At most one table, and it ends the chain. */
-			if (!ring->indirect)
-				return refuse(chain, KVS_CHAIN_INDIRECT);
-			chain_indirect(chain, mem, &d);
-			return 0;
-		}
-		if (!chain_add(chain, mem, &d))
-			return 0;
-		if (!(d.flags & VRING_DESC_F_NEXT))
-			return 0;
-		if (d.next >= ring->num)
+		i = kvs_split_next(&d);
+		if (i >= t->nr)
 			return refuse(chain, KVS_CHAIN_NEXT);
-		i = d.next;
 	}
 	return refuse(chain, KVS_CHAIN_LOOP);
+}
+
+/* A packed ring's table: all entries, one after the other. */
+static bool table_scan(struct kvs_chain *chain, struct table *t, u32 *hint)
+{
+	struct kvs_desc d;
+	u32 i;
+
+	for (i = 0; i < t->nr; i++) {
+		u16 flags;
+
+		if (!table_get(t, hint, i, &d))
+			return refuse(chain, KVS_CHAIN_RANGE);
+		flags = kvs_packed_flags(&d);
+		if (flags & VRING_DESC_F_INDIRECT)
+			return refuse(chain, KVS_CHAIN_INDIRECT);
+		if (!kvs_chain_add(chain, t->mem, hint, &d, flags))
+			return false;
+	}
+	return true;
+}
+
+bool kvs_chain_indirect(struct kvs_chain *chain, const struct kvs_mem *mem,
+			u32 *hint, const struct kvs_desc *d, u16 flags,
+			bool packed)
+{
+	u32 len = kvs_desc_len(d);
+	struct table t;
+
+	if (flags & VRING_DESC_F_NEXT || !len || len % sizeof(t.raw[0]))
+		return refuse(chain, KVS_CHAIN_INDIRECT);
+	t.mem = mem;
+	t.gpa = d->addr;
+	t.nr = len / sizeof(t.raw[0]);
+	t.first = 0;
+	t.held = 0;
+	if (t.nr > KVS_CHAIN_MAX)
+		return refuse(chain, KVS_CHAIN_TOO_LONG);
+	if (len > U64_MAX - d->addr)
+		return refuse(chain, KVS_CHAIN_RANGE);
+	return packed ? table_scan(chain, &t, hint) :
+			table_walk(chain, &t, hint);
 }
 
 int kvs_iov_take(struct iovec **iov, u32 *nr, void *dst, u32 len)
 {
 	while (len) {
-		u32 part = min_t(size_t, len, (*iov)->iov_len);
+		struct iovec *v = *iov;
+		u32 part = min_t(size_t, len, v->iov_len);
 
-		if (kvs_load(dst, (*iov)->iov_base, part))
+		if (kvs_load(dst, v->iov_base, part))
 			return -EFAULT;
-		(*iov)->iov_base += part;
-		(*iov)->iov_len -= part;
-		if (!(*iov)->iov_len) {
+		v->iov_base += part;
+		v->iov_len -= part;
+		if (!v->iov_len) {
 			(*iov)++;
 			(*nr)--;
 		}

@@ -11,7 +11,7 @@
  */
 #define KVS_CHAIN_MAX	1024
 
-/* Why a chain was refused; virtio 1.2, 2.7.5. */
+/* Why a chain was refused; virtio 1.2, 2.7.5 and 2.8.5. */
 enum kvs_chain_err {
 	KVS_CHAIN_OK,
 	KVS_CHAIN_LOOP,		/* more links than the table has entries */
@@ -58,25 +58,87 @@ struct kvs_chain {
 	struct iovec iov[KVS_CHAIN_MAX];
 };
 
-struct kvs_ring;
+/* A descriptor as it lies in guest memory, split or packed. */
+struct kvs_raw_desc {
+	__virtio64 addr;
+	__virtio64 word;	/* length and, as the layout has it, the rest */
+};
+
+/* A descriptor in our own memory and byte order. */
+struct kvs_desc {
+	u64 addr;
+	u64 word;
+};
+
+static inline u32 kvs_desc_len(const struct kvs_desc *d)
+{
+	return (u32)d->word;
+}
+
+/* struct vring_desc: len, flags, next */
+static inline u16 kvs_split_flags(const struct kvs_desc *d)
+{
+	return (u16)(d->word >> 32);
+}
+
+static inline u16 kvs_split_next(const struct kvs_desc *d)
+{
+	return (u16)(d->word >> 48);
+}
+
+/* struct vring_packed_desc: len, id, flags */
+static inline u16 kvs_packed_id(const struct kvs_desc *d)
+{
+	return (u16)(d->word >> 32);
+}
+
+static inline u16 kvs_packed_flags(const struct kvs_desc *d)
+{
+	return (u16)(d->word >> 48);
+}
+
+static inline void kvs_chain_init(struct kvs_chain *chain, u16 head)
+{
+	chain->head = head;
+	chain->err = KVS_CHAIN_OK;
+	chain->nr_out = 0;
+	chain->nr_in = 0;
+	chain->out_len = 0;
+	chain->in_len = 0;
+	chain->nr_iov_out = 0;
+	chain->nr_iov_in = 0;
+}
 
 /**
- * kvs_chain_read() - walk a split ring's chain
- * @ring: the ring; its descriptor table is read, nothing is changed
- * @mem: translates the buffers
- * @head: first descriptor, smaller than the ring's size
- * @chain: result; @chain->err tells a refused chain
+ * kvs_chain_add() - append one buffer
+ * @chain: not refused so far
+ * @mem: translates it
+ * @hint: see kvs_mem_hit()
+ * @d: private copy of its descriptor
+ * @flags: of it; only VRING_DESC_F_WRITE is looked at
  *
- * Every descriptor is copied once and only the copy is looked at. The walk
- * ends after as many steps as the table has entries, and after KVS_CHAIN_MAX.
- * Zero-length descriptors are accepted and leave no segment. virtio 1.2, 2.7.5
- * and 2.7.5.3.
+ * Zero-length descriptors are accepted and leave no segment. virtio 1.2, 2.7.5.
  *
- * Return: 0, also for a refused chain, or -EFAULT when the ring's own
- * descriptor table cannot be read.
+ * Return: false when the chain is refused (@chain->err).
  */
-int kvs_chain_read(const struct kvs_ring *ring, const struct kvs_mem *mem,
-		   u16 head, struct kvs_chain *chain);
+bool kvs_chain_add(struct kvs_chain *chain, const struct kvs_mem *mem,
+		   u32 *hint, const struct kvs_desc *d, u16 flags);
+
+/**
+ * kvs_chain_indirect() - append the buffers of an indirect table
+ * @chain, @mem, @hint: as for kvs_chain_add()
+ * @d: the descriptor that names the table
+ * @flags: of it
+ * @packed: the table is laid out for a packed ring: no links
+ *
+ * Entries are copied once, in batches. The walk ends after as many steps as
+ * the table has entries. virtio 1.2, 2.7.5.3 and 2.8.7.
+ *
+ * Return: false when the chain is refused (@chain->err).
+ */
+bool kvs_chain_indirect(struct kvs_chain *chain, const struct kvs_mem *mem,
+			u32 *hint, const struct kvs_desc *d, u16 flags,
+			bool packed);
 
 /**
  * kvs_iov_take() - read off the front of a window into an iovec array

@@ -35,6 +35,7 @@
 			     BIT_ULL(VIRTIO_F_ANY_LAYOUT) |		\
 			     BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) |	\
 			     BIT_ULL(VIRTIO_RING_F_EVENT_IDX) |		\
+			     BIT_ULL(VIRTIO_F_RING_PACKED) |		\
 			     BIT_ULL(VHOST_F_LOG_ALL))
 
 /* ---- worker.c: a kernel thread in the owner's address space ---- */
@@ -100,8 +101,7 @@ struct kvs_dev;
  * @lock: guards everything below that is not marked otherwise
  * @cfg: ring as configured; under dev->lock and @lock
  * @have_addr: VHOST_SET_VRING_ADDR was accepted
- * @log_used: log writes to the used ring
- * @log_addr: its guest physical address
+ * @log_addr: guest physical address of the used ring or device area
  * @running: between kvs_vq_start() and kvs_vq_quiesce()
  * @state: enum kvasir_queue_state, read without a lock for reports
  * @kick: eventfd of the doorbell, or NULL; under dev->lock
@@ -126,7 +126,6 @@ struct kvs_vq {
 	struct kvs_ring ring;
 	struct kvs_ring_cfg cfg;
 	bool have_addr;
-	bool log_used;
 	u64 log_addr;
 	bool running;
 	u8 state;
@@ -171,6 +170,8 @@ void kvs_vq_kick(struct kvs_vq *vq);
 /* ---- call.c (H5): used entries, interrupts, errors; under vq->lock ---- */
 
 void kvs_vq_broken(struct kvs_vq *vq);
+void kvs_vq_watch(struct kvs_ring *ring, enum kvs_ring_area area, u32 offset,
+		  u32 len);
 int kvs_vq_pop(struct kvs_vq *vq);
 int kvs_vq_put(struct kvs_vq *vq, u16 head, u32 len);
 void kvs_vq_publish(struct kvs_vq *vq);
@@ -186,6 +187,7 @@ static inline bool kvs_logging(const struct kvs_vq *vq)
 
 bool kvs_log_ok(const struct kvs_mem *mem, u64 base);
 void kvs_log_write(struct kvs_vq *vq, u64 gpa, u64 len);
+void kvs_log_hva(struct kvs_vq *vq, u64 hva, u64 len);
 void kvs_log_segs(struct kvs_vq *vq, const struct kvs_seg *seg, u32 nr,
 		  u64 len);
 

@@ -71,6 +71,39 @@ void kvs_log_write(struct kvs_vq *vq, u64 gpa, u64 len)
 		kvs_eventfd_signal(vq->log_ctx);
 }
 
+/**
+ * kvs_log_hva() - the same, for ring memory known by its host address
+ * @vq: on whose behalf
+ * @hva: first byte in the owner's address space
+ * @len: bytes
+ *
+ * Every guest page that shows these bytes is logged. Bytes that are not guest
+ * memory have no place in the log, and break the queue.
+ */
+void kvs_log_hva(struct kvs_vq *vq, u64 hva, u64 len)
+{
+	const struct kvs_mem *mem = vq->mem;
+	u64 found = 0;
+	u32 i;
+
+	if (!kvs_logging(vq))
+		return;
+	for (i = 0; i < mem->nr; i++) {
+		const struct kvs_region *r = &mem->r[i];
+		u64 from = max(hva, r->hva);
+		u64 to = min(hva + len, r->hva + r->size);
+
+		if (from >= to)
+			continue;
+		kvs_log_write(vq, r->gpa + (from - r->hva), to - from);
+		found += to - from;
+	}
+	if (found < len) {
+		kvs_ring_break(&vq->ring, KVS_RING_FAULT);
+		kvs_vq_broken(vq);
+	}
+}
+
 /* The first @len bytes of a chain's writable segments were written. */
 void kvs_log_segs(struct kvs_vq *vq, const struct kvs_seg *seg, u32 nr, u64 len)
 {

@@ -64,8 +64,7 @@ void kvs_mem_free(struct kvs_mem *mem)
 	kvs_free(mem);
 }
 
-/* The region that holds @gpa, or NULL. */
-static const struct kvs_region *region_find(const struct kvs_mem *mem, u64 gpa)
+u32 kvs_mem_find(const struct kvs_mem *mem, u64 gpa)
 {
 	u32 lo = 0, hi = mem->nr;
 
@@ -78,9 +77,17 @@ static const struct kvs_region *region_find(const struct kvs_mem *mem, u64 gpa)
 		else if (gpa - r->gpa >= r->size)
 			lo = mid + 1;
 		else
-			return r;
+			return mid;
 	}
-	return NULL;
+	return mem->nr;
+}
+
+/* The region that holds @gpa, or NULL. */
+static const struct kvs_region *region_find(const struct kvs_mem *mem, u64 gpa)
+{
+	u32 i = kvs_mem_find(mem, gpa);
+
+	return i < mem->nr ? &mem->r[i] : NULL;
 }
 
 int kvs_mem_iov(const struct kvs_mem *mem, u64 gpa, u64 len,

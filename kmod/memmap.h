@@ -38,6 +38,9 @@ int kvs_mem_create(const struct kvs_region *regions, u32 nr,
 		   struct kvs_mem **out);
 void kvs_mem_free(struct kvs_mem *mem);
 
+/* Index of the region that holds @gpa; mem->nr when there is none. */
+u32 kvs_mem_find(const struct kvs_mem *mem, u64 gpa);
+
 /**
  * kvs_mem_iov() - translate a guest range
  * @mem: the table
@@ -51,6 +54,32 @@ void kvs_mem_free(struct kvs_mem *mem);
  */
 int kvs_mem_iov(const struct kvs_mem *mem, u64 gpa, u64 len,
 		struct iovec *iov, int max);
+
+/**
+ * kvs_mem_hit() - translate a range that lies in one region
+ * @mem: the table
+ * @hint: index of the region to try first; of the one found, afterwards. Any
+ *	value will do, also one that belongs to another table.
+ * @gpa: first byte
+ * @len: bytes
+ *
+ * Return: the host address, or NULL: try kvs_mem_iov().
+ */
+static inline void __user *kvs_mem_hit(const struct kvs_mem *mem, u32 *hint,
+				       u64 gpa, u64 len)
+{
+	const struct kvs_region *r;
+	u64 off;
+
+	if (unlikely(*hint >= mem->nr || gpa - mem->r[*hint].gpa >=
+					 mem->r[*hint].size))
+		*hint = kvs_mem_find(mem, gpa);
+	if (unlikely(*hint >= mem->nr))
+		return NULL;
+	r = &mem->r[kvs_index(*hint, mem->nr)];
+	off = kvs_index(gpa - r->gpa, r->size);
+	return len <= r->size - off ? kvs_hva_ptr(r->hva + off) : NULL;
+}
 
 /**
  * kvs_mem_load() - copy out of guest physical memory

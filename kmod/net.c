@@ -11,7 +11,10 @@
 #include "net.h"
 #include "trace.h"
 
+/* Frames of one queue are completed in the order of their chains. */
 #define KVS_NET_FEATURES (KVS_COMMON_FEATURES |			\
+			  BIT_ULL(VIRTIO_F_IN_ORDER) |		\
+			  BIT_ULL(VIRTIO_F_RING_RESET) |	\
 			  BIT_ULL(VIRTIO_NET_F_MRG_RXBUF) |	\
 			  BIT_ULL(VHOST_NET_F_VIRTIO_NET_HDR))
 

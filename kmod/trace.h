@@ -69,7 +69,8 @@ TRACE_EVENT(kvasir_broken,
 				   { KVS_RING_FAULT, "fault" },
 				   { KVS_RING_AVAIL_JUMP, "avail-jump" },
 				   { KVS_RING_BAD_HEAD, "bad-head" },
-				   { KVS_RING_HEAD_BUSY, "head-busy" }))
+				   { KVS_RING_HEAD_BUSY, "head-busy" },
+				   { KVS_RING_BAD_WRAP, "bad-wrap" }))
 );
 
 TRACE_EVENT(kvasir_bad_chain,

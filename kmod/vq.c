@@ -6,10 +6,15 @@
  * vq->lock on top.
  */
 #include <linux/file.h>
+#include <linux/module.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
 
 #include "kvasir.h"
+
+static bool fast_path = true;
+module_param(fast_path, bool, 0444);
+MODULE_PARM_DESC(fast_path, "Read and write ring entries in batches");
 
 void kvs_vq_init(struct kvs_vq *vq, struct kvs_dev *dev, u32 index)
 {
@@ -34,7 +39,6 @@ void kvs_vq_reset(struct kvs_vq *vq)
 	vq->err = NULL;
 	memset(&vq->cfg, 0, sizeof(vq->cfg));
 	vq->have_addr = false;
-	vq->log_used = false;
 	vq->log_addr = 0;
 	vq->log_base = NULL;
 	vq->log_ctx = NULL;
@@ -46,6 +50,16 @@ void kvs_vq_reset(struct kvs_vq *vq)
 bool kvs_vq_configured(const struct kvs_vq *vq)
 {
 	return vq->cfg.num && vq->have_addr;
+}
+
+/* What the negotiated features say about the ring. */
+static void vq_cfg_features(const struct kvs_vq *vq, struct kvs_ring_cfg *cfg)
+{
+	cfg->packed = kvs_vq_has(vq, VIRTIO_F_RING_PACKED);
+	cfg->event_idx = kvs_vq_has(vq, VIRTIO_RING_F_EVENT_IDX);
+	cfg->indirect = kvs_vq_has(vq, VIRTIO_RING_F_INDIRECT_DESC);
+	cfg->in_order = kvs_vq_has(vq, VIRTIO_F_IN_ORDER);
+	cfg->one_by_one = !fast_path;
 }
 
 /**
@@ -68,8 +82,7 @@ int kvs_vq_start(struct kvs_vq *vq, struct kvs_worker *worker)
 		return -EFAULT;
 
 	mutex_lock(&vq->lock);
-	vq->cfg.event_idx = kvs_vq_has(vq, VIRTIO_RING_F_EVENT_IDX);
-	vq->cfg.indirect = kvs_vq_has(vq, VIRTIO_RING_F_INDIRECT_DESC);
+	vq_cfg_features(vq, &vq->cfg);
 	vq->chain = kvmalloc(sizeof(*vq->chain), GFP_KERNEL_ACCOUNT);
 	if (!vq->chain) {
 		ret = -ENOMEM;
@@ -149,17 +162,28 @@ static long vq_set_num(struct kvs_vq *vq, const struct vhost_vring_state *s)
 {
 	if (vq->worker)
 		return -EBUSY;
-	if (s->num > KVS_RING_MAX_SIZE || !is_power_of_2(s->num))
+	if (!s->num || s->num > KVS_RING_MAX_SIZE ||
+	    (!is_power_of_2(s->num) && !kvs_vq_has(vq, VIRTIO_F_RING_PACKED)))
 		return -EINVAL;
 	vq->cfg.num = s->num;
 	return 0;
 }
 
+/*
+ * Split: the next available index. Packed: the next available position, with
+ * its wrap counter in bit 15; in the upper half the same for used. Both are
+ * checked against the ring's size when the queue starts, or now if it is known.
+ */
 static long vq_set_base(struct kvs_vq *vq, const struct vhost_vring_state *s)
 {
+	bool packed = kvs_vq_has(vq, VIRTIO_F_RING_PACKED);
+	u32 avail = s->num & 0x7fff, used = s->num >> 16 & 0x7fff;
+
 	if (vq->worker)
 		return -EBUSY;
-	if (s->num > U16_MAX)
+	if (!packed && s->num > U16_MAX)
+		return -EINVAL;
+	if (packed && vq->cfg.num && max(avail, used) >= vq->cfg.num)
 		return -EINVAL;
 	vq->cfg.base = s->num;
 	return 0;
@@ -169,7 +193,7 @@ static long vq_get_base(struct kvs_vq *vq, struct vhost_vring_state *s,
 			void __user *argp)
 {
 	mutex_lock(&vq->lock);
-	s->num = vq->worker ? vq->ring.next_avail : vq->cfg.base;
+	s->num = vq->worker ? kvs_ring_base(&vq->ring) : vq->cfg.base;
 	mutex_unlock(&vq->lock);
 	return copy_to_user(argp, s, sizeof(*s)) ? -EFAULT : 0;
 }
@@ -210,9 +234,11 @@ static long vq_set_addr(struct kvs_vq *vq, const struct vhost_vring_addr *a)
 			   cfg.avail != vq->cfg.avail ||
 			   cfg.used != vq->cfg.used))
 		return -EBUSY;
-	/* The size may follow; starting checks the two together. */
+	/* Size and base may follow; starting checks all of it together. */
 	if (!cfg.num)
 		cfg.num = 1;
+	cfg.base = 0;
+	vq_cfg_features(vq, &cfg);
 	ret = kvs_ring_check(&cfg);
 	if (ret)
 		return ret;
@@ -222,8 +248,9 @@ static long vq_set_addr(struct kvs_vq *vq, const struct vhost_vring_addr *a)
 	vq->cfg.avail = cfg.avail;
 	vq->cfg.used = cfg.used;
 	vq->have_addr = true;
-	vq->log_used = a->flags & BIT(VHOST_VRING_F_LOG);
+	vq->cfg.watch = a->flags & BIT(VHOST_VRING_F_LOG) ? kvs_vq_watch : NULL;
 	vq->log_addr = a->log_guest_addr;
+	vq->ring.watch = vq->cfg.watch;
 	mutex_unlock(&vq->lock);
 	return 0;
 }

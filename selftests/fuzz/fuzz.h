@@ -97,6 +97,16 @@ static inline void fuzz_chain_promises(const struct fuzz_guest *g)
 	fuzz_iov(g, c->iov + c->nr_iov_out, c->nr_iov_in, in);
 }
 
+/* Offer @head in a split ring whose available entries begin at @avail. */
+static inline void fuzz_offer(const struct fuzz_guest *g, size_t avail,
+			      uint16_t head)
+{
+	struct vring_avail *a = (void *)(g->a + avail);
+
+	a->idx = 1;
+	a->ring[0] = head;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #endif /* FUZZ_H */

@@ -89,7 +89,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cfg.avail = (uintptr_t)g.a + 0x2000;
 	cfg.used = (uintptr_t)g.a + 0x2800;
 	PROMISE(!kvs_ring_start(&ring, &cfg));
-	PROMISE(!kvs_chain_read(&ring, g.map, 0, g.chain));
+	fuzz_offer(&g, 0x2000, 0);
+	PROMISE(kvs_ring_pop(&ring, g.map, g.chain) > 0);
 	if (!g.chain->err) {
 		PROMISE(!kvs_blk_parse(&lim, g.chain, &req));
 		promises(&g, &lim, &req);
