@@ -129,6 +129,12 @@ static void packed_add(struct kvs_ring *ring, const struct kvs_mem *mem,
 		chain->err = KVS_CHAIN_INDIRECT;
 }
 
+/* What follows in the window, or is read into it. As packed_fetch(). */
+static inline int packed_more(struct kvs_ring *ring, u16 pos)
+{
+	return ring->win_next == ring->win_nr ? packed_fetch(ring, pos) : 1;
+}
+
 int kvs_packed_pop(struct kvs_ring *ring, const struct kvs_mem *mem,
 		   struct kvs_chain *chain)
 {
@@ -137,23 +143,24 @@ int kvs_packed_pop(struct kvs_ring *ring, const struct kvs_mem *mem,
 	const struct kvs_desc *d;
 	int ret;
 
+	ret = packed_more(ring, pos);
+	if (ret <= 0)
+		return ret;
 	kvs_chain_init(chain, 0);
-	do {
-		if (ring->win_next == ring->win_nr) {
-			ret = packed_fetch(ring, pos);
-			if (ret < 0)
-				return ret;
-			if (!ret)
-				return n ? kvs_ring_break(ring,
-							  KVS_RING_BAD_WRAP) :
-					   0;
-		}
+	for (;;) {
 		if (unlikely(n == room))
 			return kvs_ring_break(ring, KVS_RING_AVAIL_JUMP);
 		d = &ring->win[ring->win_next++];
 		pos = kvs_pos_add(ring->num, pos, 1);
 		packed_add(ring, mem, d, ++n, chain);
-	} while (kvs_packed_flags(d) & VRING_DESC_F_NEXT);
+		if (!(kvs_packed_flags(d) & VRING_DESC_F_NEXT))
+			break;
+		ret = packed_more(ring, pos);
+		if (ret < 0)
+			return ret;
+		if (unlikely(!ret))
+			return kvs_ring_break(ring, KVS_RING_BAD_WRAP);
+	}
 
 	id = kvs_packed_id(d);
 	if (unlikely(id >= ring->num))

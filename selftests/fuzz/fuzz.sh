@@ -22,6 +22,7 @@ bytes() {
 	done
 }
 desc() { bytes "$1" 8; bytes "$2" 4; bytes "$3" 2; bytes "$4" 2; }
+pdesc() { bytes "$1" 8; bytes "$2" 4; bytes "$3" 2; bytes "$4" 2; }
 zeroes() { head -c "$1" /dev/zero; }
 
 NEXT=1 WRITE=2 INDIRECT=4
@@ -51,6 +52,17 @@ chain_indirect() {
 	bytes 0x0e 1; bytes 1 1; bytes 2 2	# avail->idx = 2
 	for op in 0 0 1 1 3 4 0 5; do bytes $op 1; bytes 0 3; done
 } >"$seed/fuzz_ring/two"
+# a packed ring of 4: two chains, one of two descriptors; and once round
+{
+	bytes 3 1; bytes 5 1; bytes 0 1; bytes 128 1
+	for op in 0x01010006 0x10000106 0x10020206 0 0 1 1 3 4 0x10000206 \
+		0x10020306 0 0 3 1 1 3; do bytes $op 4; done
+} >"$seed/fuzz_ring/packed"
+{ bytes 6 1; bytes 3 1; bytes 0 2; pdesc 0x3000 16 0 0x81; pdesc 0x7ff0 64 1 0x82
+} >"$seed/fuzz_chain/packed"
+{ bytes 6 1; bytes 3 1; bytes 0 2; pdesc 0x2000 48 1 0x84; zeroes $((0x1000 - 16))
+  pdesc 0x3000 16 0 0; pdesc 0x6000 4096 0 2; pdesc 0x3100 1 0 2
+} >"$seed/fuzz_chain/packed-indirect"
 disk() { for b in 8 255 10 255 8 255 8 65; do bytes $b 1; done; }
 # TYPE SECTOR: the header at gpa 0x3000, behind the table at 0x1000
 header() { zeroes $((0x2000 - $1)); bytes "$2" 4; bytes 0 4; bytes "$3" 8; }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A driver that writes anything anywhere in the ring between any two steps of
- * the device (R-01 to R-04, R-08): the device's books stay balanced, nothing
- * is ever in flight twice, and a broken ring stays broken.
+ * A driver that writes anything anywhere in the ring, split or packed, between
+ * any two steps of the device (R-01 to R-04, R-08 to R-10): the device's books
+ * stay balanced, nothing is ever in flight twice, and a broken ring stays
+ * broken.
  *
- * Input: ring size (log2), flags, base (2 bytes), then steps of 4 bytes: what
- * to do, and for a store the offset into the ring and the value.
+ * Input: ring size (split: log2), flags, base (2 bytes), then steps of 4 bytes:
+ * what to do, and for a store the offset into the ring and the value; for an
+ * offer to a packed ring the id, flags and length.
  */
 #include "fuzz.h"
 
@@ -17,6 +19,7 @@ struct state {
 	struct kvs_ring ring;
 	uint16_t inflight[512];
 	unsigned int nr;
+	uint16_t at;		/* packed: where the driver offers next */
 };
 
 static void books(const struct state *s)
@@ -28,9 +31,14 @@ static void books(const struct state *s)
 	PROMISE(busy == s->nr && s->ring.inflight == s->nr);
 	for (i = 0; i < s->nr; i++)
 		PROMISE(test_bit(s->inflight[i], s->ring.busy));
+	PROMISE(s->ring.owned <= s->ring.num);
+	PROMISE(s->ring.nr_done <= KVS_RING_BATCH);
+	PROMISE(s->ring.win_next <= s->ring.win_nr);
+	PROMISE(s->ring.win_nr <= s->ring.batch);
 }
 
-static void pop(struct state *s)
+/* Returns whether there is one more in flight. */
+static bool pop(struct state *s)
 {
 	bool broken = s->ring.err;
 	int ret = kvs_ring_pop(&s->ring, s->g.map, s->g.chain);
@@ -38,12 +46,13 @@ static void pop(struct state *s)
 	PROMISE(!broken || ret == -EIO);
 	PROMISE((ret == -EIO) == !!s->ring.err);
 	if (ret <= 0)
-		return;
+		return false;
 	PROMISE((ret == KVS_POP_REFUSED) == !!s->g.chain->err);
 	PROMISE(s->g.chain->head < s->ring.num);
 	if (ret == KVS_POP_CHAIN)
 		fuzz_chain_promises(&s->g);
 	s->inflight[s->nr++] = s->g.chain->head;
+	return true;
 }
 
 /* Complete one in flight, any of them; or give the newest back. */
@@ -63,6 +72,22 @@ static void finish(struct state *s, unsigned int which, bool back)
 	s->inflight[which] = s->inflight[--s->nr];
 }
 
+/* A well-formed descriptor of a packed ring where the device expects one. */
+static void offer(struct state *s, const uint8_t *d)
+{
+	struct vring_packed_desc *to = (void *)s->g.a;
+	uint16_t flags = d[2] & (VRING_DESC_F_NEXT | VRING_DESC_F_WRITE |
+				 VRING_DESC_F_INDIRECT);
+
+	flags |= s->at & KVS_RING_WRAP ? 1 << VRING_PACKED_DESC_F_AVAIL :
+					 1 << VRING_PACKED_DESC_F_USED;
+	to[s->at & ~KVS_RING_WRAP] = (struct vring_packed_desc){
+		0x3000u + d[3], d[3], d[1], flags };
+	s->at++;
+	if ((s->at & ~KVS_RING_WRAP) == s->ring.num)
+		s->at = (s->at & KVS_RING_WRAP) ^ KVS_RING_WRAP;
+}
+
 static void step(struct state *s, const uint8_t *d)
 {
 	uint16_t v = (uint16_t)(d[2] | d[3] << 8);
@@ -76,9 +101,7 @@ static void step(struct state *s, const uint8_t *d)
 		finish(s, d[1], false);
 		break;
 	case 2:
-		pop(s);		/* only the newest may be given back */
-		if (s->nr && !s->ring.err &&
-		    s->inflight[s->nr - 1] == s->g.chain->head)
+		if (pop(s))	/* only the newest may be given back */
 			finish(s, 0, true);
 		break;
 	case 3:
@@ -90,6 +113,12 @@ static void step(struct state *s, const uint8_t *d)
 	case 5:
 		PROMISE(kvs_ring_disarm(&s->ring) <= 0);
 		break;
+	case 6:
+		if (s->ring.packed) {
+			offer(s, d);
+			break;
+		}
+		/* fall through */
 	default:
 		memcpy(s->g.a + area[d[0] >> 3 & 3] + d[1] * 2u, &v, 2);
 	}
@@ -105,10 +134,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 4)
 		return 0;
 	fuzz_guest_init(&s.g, NULL, 0);
-	cfg.num = 1u << (data[0] % 9);
 	cfg.event_idx = data[1] & 1;
 	cfg.indirect = data[1] & 2;
-	cfg.base = (uint16_t)(data[2] | data[3] << 8);
+	cfg.packed = data[1] & 4;
+	cfg.in_order = data[1] & 8;
+	cfg.one_by_one = data[1] & 16;
+	cfg.num = cfg.packed ? 1u + data[0] : 1u << (data[0] % 9);
+	s.at = (uint16_t)(data[2] % cfg.num | (data[3] & 128) << 8);
+	cfg.base = cfg.packed ? s.at * 0x10001u :
+				(uint16_t)(data[2] | data[3] << 8);
 	cfg.desc = (uintptr_t)s.g.a;
 	cfg.avail = (uintptr_t)s.g.a + AVAIL;
 	cfg.used = (uintptr_t)s.g.a + USED;
