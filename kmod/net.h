@@ -6,8 +6,10 @@
 #include <linux/net.h>
 #include <linux/ptr_ring.h>
 #include <linux/timer.h>
+#include <net/xdp.h>
 
 #include "kvasir.h"
+#include "net_frag.h"
 #include "net_hdr.h"
 
 enum { KVS_NET_RX, KVS_NET_TX, KVS_NET_QUEUES };
@@ -48,22 +50,42 @@ struct kvs_net_rx {
 	struct kvs_seg segs[KVS_CHAIN_MAX];
 };
 
-/* Largest frame that is copied; longer ones are sent from pinned pages. */
+/* Largest frame that sendmsg() copies; longer ones are sent from pinned pages. */
 #define KVS_NET_COPY	PAGE_SIZE
 /* Pieces of the longest frame: its pages, and two more per descriptor. */
 #define KVS_NET_MAX_BVECS (KVS_NET_MAX_FRAME / PAGE_SIZE + 2 + 128)
+/* Longest wait before a frame is tried again, in jiffies. */
+#define KVS_NET_MAX_BACKOFF	64
 
 /**
  * struct kvs_net_tx - transmit side
  * @vq: the queue, for @retry
  * @retry: serves the queue again after the lower device was out of memory
+ * @backoff: jiffies until then, doubled each time nothing could be sent
+ * @array: the lower device takes frames in batches
+ * @batching: and does so during this service
+ * @pad: bytes in front of a frame in its slice
+ * @nr: frames in the batch
+ * @bytes: of them
+ * @heads: their chains, oldest first
+ * @xdp: the batch
+ * @frags: where they are copied to
  * @hdr: header of a long frame, in a page of its own
- * @copy: a short frame and its header
+ * @copy: a short frame and its header, for sendmsg()
  * @bvec: a long frame; element 0 is the header
  */
 struct kvs_net_tx {
 	struct kvs_vq *vq;
 	struct timer_list retry;
+	u32 backoff;
+	bool array;
+	bool batching;
+	u32 pad;
+	u32 nr;
+	u32 bytes;
+	u16 heads[KVS_NET_BATCH];
+	struct xdp_buff xdp[KVS_NET_BATCH];
+	struct kvs_frags frags;
 	struct page *hdr;
 	u8 copy[KVS_NET_COPY];
 	struct bio_vec bvec[1 + KVS_NET_MAX_BVECS];
@@ -113,6 +135,31 @@ void kvs_net_frame_free(void *frame);
 int kvs_net_tx_init(struct kvs_netq *q);
 void kvs_net_tx_deinit(struct kvs_netq *q);
 void kvs_net_tx_run(struct kvs_netq *q);
+bool kvs_net_tx_hdr_ok(struct kvs_netq *q, struct virtio_net_hdr *hdr, u32 len);
+
+/* net_batch.c: frames by the array; under vq->lock, in the worker */
+
+/* What became of a frame, or of a batch. */
+enum kvs_tx {
+	KVS_TX_DONE,	/* it is with the lower device, its chain was put */
+	KVS_TX_HELD,	/* it is in the batch */
+	KVS_TX_DROP,	/* it must not be sent */
+	KVS_TX_SLOW,	/* it has to go by sendmsg() */
+	KVS_TX_AGAIN,	/* try later; the chains are back in the ring */
+	KVS_TX_EMPTY,	/* there is none */
+	KVS_TX_BROKEN,	/* the ring is broken */
+};
+
+void kvs_net_batch_begin(struct kvs_netq *q);
+enum kvs_tx kvs_net_batch_add(struct kvs_netq *q);
+enum kvs_tx kvs_net_batch_flush(struct kvs_netq *q, bool newer);
+
+/* Errors that pass; every other one is for good. */
+static inline bool kvs_net_again(int err)
+{
+	return err == -EAGAIN || err == -ENOMEM || err == -ENOBUFS;
+}
+
 int kvs_net_rx_init(struct kvs_netq *q);
 void kvs_net_rx_deinit(struct kvs_netq *q);
 void kvs_net_rx_run(struct kvs_netq *q);

@@ -3,12 +3,16 @@
  * H3: frames from the guest.
  *
  * The virtio-net header is copied once, checked, and the copy is what the
- * lower device sees. A short frame is copied behind it; a long one is pinned
- * and handed over as pages, which the lower device copies into its buffers
- * before sendmsg() returns, so the chain is done then in every case.
+ * lower device sees. A tap or macvtap takes what fits a slice of a page in
+ * batches (net_batch.c). Everything else goes by sendmsg() for each frame: a
+ * short one is copied behind its header; a long one is pinned and handed over
+ * as pages, which the lower device copies into its buffers before sendmsg()
+ * returns, so the chain is done then in every case. Frames stay in order: the
+ * batch goes first.
  *
  * Errors of the lower device: out of memory or buffers means try again later
- * (the frame stays in the ring), anything else drops the frame and counts it.
+ * (the frame stays in the ring; the waits grow), anything else drops the frame
+ * and counts it.
  */
 #include <linux/slab.h>
 #include <net/sock.h>
@@ -36,6 +40,7 @@ int kvs_net_tx_init(struct kvs_netq *q)
 		return -ENOMEM;
 	}
 	q->tx->vq = q->vq;
+	q->tx->array = kvs_net_sock_ring(q->sock);
 	timer_setup(&q->tx->retry, tx_retry, 0);
 	return 0;
 }
@@ -46,9 +51,37 @@ void kvs_net_tx_deinit(struct kvs_netq *q)
 	timer_delete_sync(&q->tx->retry);
 	if (q->vq->worker)	/* the timer's last kick */
 		kvs_worker_flush(q->vq->worker);
+	kvs_frags_deinit(&q->tx->frags);
 	__free_page(q->tx->hdr);
 	kvfree(q->tx);
 	q->tx = NULL;
+}
+
+/*
+ * The offloads a lower device can be asked for: a segmentation its header
+ * conversion knows. What the driver negotiated is the VMM's business and not
+ * known here.
+ */
+#define TX_OFFLOADS (BIT_ULL(VIRTIO_NET_F_HOST_TSO4) |	\
+		     BIT_ULL(VIRTIO_NET_F_HOST_TSO6) |	\
+		     BIT_ULL(VIRTIO_NET_F_HOST_UFO) | KVS_LOWER_USO)
+
+/**
+ * kvs_net_tx_hdr_ok() - may a frame with this header go to the lower device
+ * @q: a transmit queue
+ * @hdr: a private copy; its hint of the headers' length is corrected
+ * @len: bytes of the frame
+ */
+bool kvs_net_tx_hdr_ok(struct kvs_netq *q, struct virtio_net_hdr *hdr, u32 len)
+{
+	/* Nothing is asked for: only the length counts. */
+	if (likely(!hdr->flags && !hdr->gso_type))
+		return len >= KVS_NET_MIN_FRAME && len <= KVS_NET_MAX_FRAME;
+	if (!kvs_net_hdr_check(hdr, len, TX_OFFLOADS))
+		return false;
+	/* Without a header towards the socket there are no offloads. */
+	return q->sock_hlen || (!hdr->gso_type &&
+				!(hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM));
 }
 
 /* The frame's pieces behind the header, and its header, as the socket wants. */
@@ -67,20 +100,10 @@ static bool tx_header(struct kvs_netq *q, struct tx_frame *f)
 	f->iov = c->iov;
 	f->nr_iov = c->nr_iov_out;
 	memset(&f->hdr, 0, sizeof(f->hdr));
-	if (c->nr_in || c->out_len < q->hdr_len ||
-	    kvs_iov_take(&f->iov, &f->nr_iov, &f->hdr, q->hdr_len))
+	if (kvs_iov_take(&f->iov, &f->nr_iov, &f->hdr, q->hdr_len))
 		return false;
 	f->len = c->out_len - q->hdr_len;
-	/*
-	 * The offloads the driver may use are the VMM's business and not known
-	 * here; the lower device refuses those it has not got.
-	 */
-	if (!kvs_net_hdr_check(&f->hdr.hdr, f->len, U64_MAX))
-		return false;
-	/* Without a header towards the socket there are no offloads. */
-	return q->sock_hlen ||
-	       (!f->hdr.hdr.gso_type &&
-		!(f->hdr.hdr.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM));
+	return kvs_net_tx_hdr_ok(q, &f->hdr.hdr, f->len);
 }
 
 /* Copy a frame behind its header to @buf and send that. */
@@ -137,16 +160,8 @@ static int tx_pinned(struct kvs_netq *q, struct tx_frame *f, struct msghdr *msg)
 	return ret;
 }
 
-static bool tx_again(int err)
-{
-	return err == -EAGAIN || err == -ENOMEM || err == -ENOBUFS;
-}
-
-/*
- * Send the frame in vq->chain.
- * Return: whether the chain is done; if not, it was given back to the ring.
- */
-static bool tx_chain(struct kvs_netq *q)
+/* Send one frame by itself, behind those of the batch. */
+static enum kvs_tx tx_slow(struct kvs_netq *q)
 {
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
 	struct kvs_vq *vq = q->vq;
@@ -154,64 +169,129 @@ static bool tx_chain(struct kvs_netq *q)
 	struct tx_frame f;
 	int ret;
 
-	if (!tx_header(q, &f)) {
-		kvs_count(vq, KVASIR_C_DROP_HEADER, 1);
-		return true;
-	}
-	trace_kvasir_req_issue(vq, head, 0, 0, f.len);
+	if (!tx_header(q, &f))
+		return KVS_TX_DROP;
 	if (q->sock_hlen + f.len <= KVS_NET_COPY)
 		ret = tx_copy(q, &f, &msg, q->tx->copy);
 	else
 		ret = tx_pinned(q, &f, &msg);
 	trace_kvasir_req_complete(vq, head, ret);
 
-	if (unlikely(tx_again(ret))) {
+	if (unlikely(kvs_net_again(ret))) {
 		kvs_ring_unpop(&vq->ring, head);
-		return false;
+		return KVS_TX_AGAIN;
 	}
 	if (ret < 0) {
 		kvs_count(vq, KVASIR_C_DROP_LOWER, 1);
-		return true;
+	} else {
+		q->tx->backoff = 0;
+		kvs_count(vq, KVASIR_C_REQUESTS, 1);
+		kvs_count(vq, KVASIR_C_BYTES_IN, f.len);
 	}
-	kvs_count(vq, KVASIR_C_REQUESTS, 1);
-	kvs_count(vq, KVASIR_C_BYTES_IN, f.len);
-	return true;
+	return kvs_vq_put(vq, head, 0) ? KVS_TX_BROKEN : KVS_TX_DONE;
+}
+
+/* Put the chain in vq->chain, which has no frame to send. */
+static enum kvs_tx tx_put(struct kvs_netq *q)
+{
+	enum kvs_tx ret = kvs_net_batch_flush(q, true);
+
+	if (ret == KVS_TX_AGAIN)
+		return ret;
+	return kvs_vq_put(q->vq, q->vq->chain->head, 0) ? KVS_TX_BROKEN : ret;
+}
+
+/* Send the frame in vq->chain, or take it into the batch. */
+static enum kvs_tx tx_chain(struct kvs_netq *q)
+{
+	struct kvs_chain *c = q->vq->chain;
+	enum kvs_tx ret = KVS_TX_DROP;
+
+	trace_kvasir_req_issue(q->vq, c->head, 0, 0, c->out_len);
+	if (likely(!c->nr_in && c->out_len >= q->hdr_len))
+		ret = kvs_net_batch_add(q);
+	if (ret == KVS_TX_SLOW) {
+		ret = kvs_net_batch_flush(q, true);
+		if (ret == KVS_TX_DONE)
+			ret = tx_slow(q);
+	}
+	if (unlikely(ret == KVS_TX_DROP)) {
+		kvs_count(q->vq, KVASIR_C_DROP_HEADER, 1);
+		ret = tx_put(q);
+	}
+	return ret;
+}
+
+/* Nothing can be sent now: be served again when there is room, or in a while. */
+static void tx_wait(struct kvs_netq *q)
+{
+	struct kvs_net_tx *tx = q->tx;
+
+	tx->backoff = clamp_t(u32, tx->backoff * 2, 1, KVS_NET_MAX_BACKOFF);
+	WRITE_ONCE(q->bell.muted, false);
+	mod_timer(&tx->retry, jiffies + tx->backoff);
+}
+
+/* The ring is empty: finish, and look once more. KVS_TX_DONE: there is more. */
+static enum kvs_tx tx_empty(struct kvs_netq *q)
+{
+	enum kvs_tx ret = kvs_net_batch_flush(q, false);
+
+	if (ret != KVS_TX_DONE)
+		return ret;
+	kvs_vq_publish(q->vq);
+	return kvs_vq_arm(q->vq) ? KVS_TX_DONE : KVS_TX_EMPTY;
+}
+
+/* Serve chains until something stands against it; KVS_TX_DONE: the budget. */
+static enum kvs_tx tx_serve(struct kvs_netq *q)
+{
+	u32 chains, bytes = 0, published = 0;
+	enum kvs_tx ret;
+
+	for (chains = 1; chains <= KVS_NET_BUDGET_CHAINS; chains++) {
+		switch (kvs_vq_pop(q->vq)) {
+		case KVS_POP_EMPTY:
+			ret = tx_empty(q);
+			break;
+		case KVS_POP_CHAIN:
+			bytes += q->vq->chain->out_len;
+			ret = tx_chain(q);
+			break;
+		default:
+			ret = tx_put(q);
+		}
+		if (ret > KVS_TX_HELD)
+			return ret;
+		if (bytes >= KVS_NET_BUDGET_BYTES)
+			break;
+		if (ret == KVS_TX_DONE && chains - published >= KVS_NET_BATCH) {
+			kvs_vq_publish(q->vq);
+			published = chains;
+		}
+	}
+	return kvs_net_batch_flush(q, false);
 }
 
 /*
  * Serve until the ring is empty, the budget is spent, or the lower device
- * cannot take more.
+ * cannot take more. The batch is empty before and after.
  */
 void kvs_net_tx_run(struct kvs_netq *q)
 {
 	struct kvs_vq *vq = q->vq;
-	u32 chains, bytes = 0;
-	int ret;
+	enum kvs_tx ret;
 
 	WRITE_ONCE(q->bell.muted, true);
-	for (chains = 0; chains < KVS_NET_BUDGET_CHAINS; chains++) {
-		if (bytes >= KVS_NET_BUDGET_BYTES)
-			break;
-		ret = kvs_vq_pop(vq);
-		if (ret == KVS_POP_EMPTY) {
-			kvs_vq_publish(vq);
-			if (!kvs_vq_arm(vq))
-				return;
-			continue;
-		}
-		bytes += vq->chain->out_len;
-		if (ret == KVS_POP_CHAIN && !tx_chain(q)) {
-			WRITE_ONCE(q->bell.muted, false);
-			mod_timer(&q->tx->retry, jiffies + 1);
-			kvs_vq_publish(vq);
-			return;
-		}
-		if (kvs_vq_put(vq, vq->chain->head, 0))
-			return;
-		if (chains % KVS_NET_BATCH == KVS_NET_BATCH - 1)
-			kvs_vq_publish(vq);
-	}
+	kvs_net_batch_begin(q);
+	ret = tx_serve(q);
+	if (ret == KVS_TX_EMPTY)
+		return;
 	kvs_vq_publish(vq);
-	kvs_count(vq, KVASIR_C_BUDGET, 1);
-	kvs_vq_kick(vq);
+	if (ret == KVS_TX_AGAIN) {
+		tx_wait(q);
+	} else if (ret == KVS_TX_DONE) {
+		kvs_count(vq, KVASIR_C_BUDGET, 1);
+		kvs_vq_kick(vq);
+	}
 }

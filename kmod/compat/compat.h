@@ -108,4 +108,11 @@ static inline ssize_t kvs_iocb_write(struct kiocb *iocb, struct iov_iter *iter)
 #endif
 }
 
+/* 6.2: virtio_net_hdr_to_skb() knows UDP segmentation. */
+#ifdef COMPAT_HAS_GSO_UDP_L4
+#define KVS_LOWER_USO	BIT_ULL(VIRTIO_NET_F_HOST_USO)
+#else
+#define KVS_LOWER_USO	0
+#endif
+
 #endif /* KVS_COMPAT_H */

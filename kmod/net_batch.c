@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * H3: frames to a tap or macvtap in batches.
+ *
+ * tun and tap take an array of frames by one sendmsg() call (TUN_MSG_PTR): each
+ * an xdp_buff over memory that becomes the data area of an skb, or that an XDP
+ * program drops before there is one. A frame is copied once, header and all,
+ * into a slice (net_frag.h); the header is checked there, so the driver cannot
+ * change it any more. Layout of a slice:
+ *
+ *	0		struct tun_xdp_hdr: size of the slice, virtio-net header
+ *	pad - hdr_len	header as it came; nobody reads it after the check
+ *	pad		the frame
+ *	size - shinfo	struct skb_shared_info, made by the lower device
+ *
+ * What the call means: below zero, the array was not touched and is still ours
+ * (the queue of the tap is detached, or the tap is gone). Otherwise every frame
+ * has been taken, and each page reference with it. A single frame that an XDP
+ * program, the stack, or a lack of memory for its skb drops then is counted by
+ * the interface (rx_dropped, rx_frame_errors; ip -s link), and nobody tells us:
+ * our requests and bytes are what the lower device took, not what the wire saw.
+ */
+#include <linux/if_tun.h>
+#include <linux/poll.h>
+#include <linux/skbuff.h>
+#include <net/sock.h>
+
+#include "net.h"
+#include "trace.h"
+
+#define SHINFO	SKB_DATA_ALIGN(sizeof(struct skb_shared_info))
+/* Copies of up to so much are a loop: starting a string copy costs more. */
+#define COPY_INLINE	256
+
+/* Copy words; only called with less than COPY_INLINE bytes. */
+static bool copy_words(u8 *dst, const u8 __user *src, u32 len)
+{
+	if (!user_read_access_begin(src, len))
+		return false;
+	for (; len >= 32; len -= 32, src += 32, dst += 32) {
+		unsafe_get_user(*(u64 *)dst, (u64 __user *)src, fault);
+		unsafe_get_user(*(u64 *)(dst + 8), (u64 __user *)(src + 8),
+				fault);
+		unsafe_get_user(*(u64 *)(dst + 16), (u64 __user *)(src + 16),
+				fault);
+		unsafe_get_user(*(u64 *)(dst + 24), (u64 __user *)(src + 24),
+				fault);
+	}
+	for (; len >= 8; len -= 8, src += 8, dst += 8)
+		unsafe_get_user(*(u64 *)dst, (u64 __user *)src, fault);
+	if (len & 4) {
+		unsafe_get_user(*(u32 *)dst, (u32 __user *)src, fault);
+		src += 4;
+		dst += 4;
+	}
+	if (len & 2) {
+		unsafe_get_user(*(u16 *)dst, (u16 __user *)src, fault);
+		src += 2;
+		dst += 2;
+	}
+	if (len & 1)
+		unsafe_get_user(*dst, src, fault);
+	user_read_access_end();
+	return true;
+
+fault:
+	user_read_access_end();
+	return false;
+}
+
+/* Copy the readable part of the chain. */
+static bool copy_chain(const struct kvs_chain *c, void *dst)
+{
+	u32 i;
+
+	for (i = 0; i < c->nr_iov_out; i++) {
+		const void __user *src = c->iov[i].iov_base;
+		size_t len = c->iov[i].iov_len;
+
+		if (len < COPY_INLINE ? !copy_words(dst, src, len) :
+					__copy_from_user(dst, src, len))
+			return false;
+		dst += len;
+	}
+	return true;
+}
+
+/**
+ * kvs_net_batch_begin() - a service of the queue begins
+ * @q: a transmit queue
+ *
+ * The array goes past the send buffer's limit and past the check that the
+ * interface is up. So it is used only where there is no limit, as is a tap's
+ * default, and while the socket says it can be written; otherwise sendmsg()
+ * takes the frames one by one and tells what is wrong.
+ */
+void kvs_net_batch_begin(struct kvs_netq *q)
+{
+	struct kvs_net_tx *tx = q->tx;
+	struct sock *sk = q->sock->sk;
+
+	tx->batching = tx->array && READ_ONCE(sk->sk_sndbuf) == INT_MAX &&
+		       vfs_poll(q->sock->file, NULL) & EPOLLOUT;
+	tx->pad = NET_SKB_PAD + NET_IP_ALIGN;
+	if (sock_flag(sk, SOCK_XDP))
+		tx->pad += XDP_PACKET_HEADROOM;
+	tx->pad = SKB_DATA_ALIGN(tx->pad);
+}
+
+/**
+ * kvs_net_batch_add() - take the frame in vq->chain into the batch
+ * @q: a transmit queue; the chain has no writable part and holds a header
+ *
+ * Return: KVS_TX_HELD; KVS_TX_SLOW when it does not fit a slice or there is no
+ * memory for one; KVS_TX_DROP for a frame that breaks the rules or cannot be
+ * read; what kvs_net_batch_flush() says when the batch was full.
+ */
+enum kvs_tx kvs_net_batch_add(struct kvs_netq *q)
+{
+	struct kvs_net_tx *tx = q->tx;
+	const struct kvs_chain *c = q->vq->chain;
+	u32 len = c->out_len - q->hdr_len;
+	struct virtio_net_hdr *hdr;
+	struct tun_xdp_hdr *th;
+	struct xdp_buff *xdp;
+	u32 size;
+
+	if (!tx->batching || len > PAGE_SIZE)
+		return KVS_TX_SLOW;
+	size = SKB_DATA_ALIGN(tx->pad + len) + SHINFO;
+	if (size > PAGE_SIZE)
+		return KVS_TX_SLOW;
+	th = kvs_frag_get(&tx->frags, size);
+	if (unlikely(!th))
+		return KVS_TX_SLOW;
+
+	hdr = (void *)th + tx->pad - q->hdr_len;
+	if (!copy_chain(c, hdr) || !kvs_net_tx_hdr_ok(q, hdr, len)) {
+		kvs_frag_undo(&tx->frags, size);
+		return KVS_TX_DROP;
+	}
+	th->buflen = size;
+	th->gso = *hdr;
+	xdp = &tx->xdp[tx->nr];
+	xdp_init_buff(xdp, size, NULL);
+	xdp_prepare_buff(xdp, (void *)th, tx->pad, len, true);
+
+	tx->heads[tx->nr++] = c->head;
+	tx->bytes += len;
+	return tx->nr == KVS_NET_BATCH ? kvs_net_batch_flush(q, false) : KVS_TX_HELD;
+}
+
+/* The lower device refused the array: take back slices, and maybe chains. */
+static void batch_refused(struct kvs_netq *q, int err, bool newer)
+{
+	struct kvs_net_tx *tx = q->tx;
+	u32 i;
+
+	if (newer && kvs_net_again(err))
+		kvs_ring_unpop(&q->vq->ring, q->vq->chain->head);
+	for (i = tx->nr; i--;) {
+		kvs_frag_put(tx->xdp[i].data_hard_start);
+		if (kvs_net_again(err))
+			kvs_ring_unpop(&q->vq->ring, tx->heads[i]);
+	}
+}
+
+static void batch_trace(struct kvs_netq *q, int ret)
+{
+	u32 i;
+
+	if (!trace_kvasir_req_complete_enabled())
+		return;
+	for (i = 0; i < q->tx->nr; i++)
+		trace_kvasir_req_complete(q->vq, q->tx->heads[i], ret);
+}
+
+/**
+ * kvs_net_batch_flush() - hand the batch over, put its chains
+ * @q: a transmit queue
+ * @newer: vq->chain is a newer one, popped and not in the batch; it goes back
+ *	to the ring, too, when the batch does
+ *
+ * The used entries are not published yet.
+ *
+ * Return: KVS_TX_DONE, also when the frames were dropped for good and for an
+ * empty batch; KVS_TX_AGAIN; KVS_TX_BROKEN.
+ */
+enum kvs_tx kvs_net_batch_flush(struct kvs_netq *q, bool newer)
+{
+	struct kvs_net_tx *tx = q->tx;
+	struct tun_msg_ctl ctl = {
+		.type = TUN_MSG_PTR,
+		.num = tx->nr,
+		.ptr = tx->xdp,
+	};
+	struct msghdr msg = {
+		.msg_flags = MSG_DONTWAIT,
+		.msg_control = &ctl,
+		.msg_controllen = sizeof(ctl),
+	};
+	u32 i, nr = tx->nr, bytes = tx->bytes;
+	int ret;
+
+	if (!nr)
+		return KVS_TX_DONE;
+	ret = q->sock->ops->sendmsg(q->sock, &msg, 0);
+	batch_trace(q, ret);
+	if (unlikely(ret < 0))
+		batch_refused(q, ret, newer);
+	tx->nr = 0;
+	tx->bytes = 0;
+	if (unlikely(kvs_net_again(ret)))
+		return KVS_TX_AGAIN;
+
+	if (unlikely(ret < 0)) {
+		kvs_count(q->vq, KVASIR_C_DROP_LOWER, nr);
+	} else {
+		tx->backoff = 0;
+		kvs_count(q->vq, KVASIR_C_REQUESTS, nr);
+		kvs_count(q->vq, KVASIR_C_BYTES_IN, bytes);
+	}
+	for (i = 0; i < nr; i++) {
+		if (kvs_vq_put(q->vq, tx->heads[i], 0))
+			return KVS_TX_BROKEN;
+	}
+	return KVS_TX_DONE;
+}
