@@ -222,7 +222,7 @@ static unsigned int cut(struct kvt_sg *sg, struct kvt_sg all, unsigned int n)
 	return n;
 }
 
-bool kvt_nic_send_raw(struct kvt_nic *nic, const void *bytes, uint32_t len)
+bool kvt_nic_queue_raw(struct kvt_nic *nic, const void *bytes, uint32_t len)
 {
 	struct kvt_sg sg[KVT_INDIRECT_MAX];
 	unsigned int n;
@@ -232,6 +232,7 @@ bool kvt_nic_send_raw(struct kvt_nic *nic, const void *bytes, uint32_t len)
 	reap(nic);
 	n = nic->o.pieces;
 	while (!nic->nr_tx_free || !kvt_ring_fits(&nic->tx, n)) {
+		kvt_ring_kick(&nic->tx);	/* what was queued */
 		if (kvt_ring_wait(&nic->tx, 1, SEND_MS))
 			return false;
 		reap(nic);
@@ -240,12 +241,19 @@ bool kvt_nic_send_raw(struct kvt_nic *nic, const void *bytes, uint32_t len)
 	memcpy(buf, bytes, len);
 	n = cut(sg, kvt_sg(&nic->mem, buf, len), n);
 	kvt_ring_add(&nic->tx, sg, n, 0, buf);
+	return true;
+}
+
+bool kvt_nic_send_raw(struct kvt_nic *nic, const void *bytes, uint32_t len)
+{
+	if (!kvt_nic_queue_raw(nic, bytes, len))
+		return false;
 	kvt_ring_kick(&nic->tx);
 	return true;
 }
 
-bool kvt_nic_send(struct kvt_nic *nic, const struct virtio_net_hdr *hdr,
-		  const void *frame, uint32_t len)
+bool kvt_nic_queue(struct kvt_nic *nic, const struct virtio_net_hdr *hdr,
+		   const void *frame, uint32_t len)
 {
 	uint8_t bytes[KVT_HDR_MAX + 65536 + 64] = { 0 };
 
@@ -253,13 +261,23 @@ bool kvt_nic_send(struct kvt_nic *nic, const struct virtio_net_hdr *hdr,
 	if (hdr)
 		memcpy(bytes, hdr, sizeof(*hdr));
 	memcpy(bytes + nic->hdr_len, frame, len);
-	return kvt_nic_send_raw(nic, bytes, nic->hdr_len + len);
+	return kvt_nic_queue_raw(nic, bytes, nic->hdr_len + len);
+}
+
+bool kvt_nic_send(struct kvt_nic *nic, const struct virtio_net_hdr *hdr,
+		  const void *frame, uint32_t len)
+{
+	if (!kvt_nic_queue(nic, hdr, frame, len))
+		return false;
+	kvt_ring_kick(&nic->tx);
+	return true;
 }
 
 bool kvt_nic_drain(struct kvt_nic *nic, unsigned int ms)
 {
 	uint64_t deadline = kvt_deadline(ms);
 
+	kvt_ring_kick(&nic->tx);
 	for (;;) {
 		reap(nic);
 		if (nic->nr_tx_free == nic->nr_tx)

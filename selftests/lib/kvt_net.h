@@ -75,6 +75,13 @@ bool kvt_nic_send_raw(struct kvt_nic *nic, const void *bytes, uint32_t len);
 /* @hdr NULL: all zero */
 bool kvt_nic_send(struct kvt_nic *nic, const struct virtio_net_hdr *hdr,
 		  const void *frame, uint32_t len);
+/*
+ * The same, but the device does not see them yet: the next one sent, or drained,
+ * takes them along.
+ */
+bool kvt_nic_queue_raw(struct kvt_nic *nic, const void *bytes, uint32_t len);
+bool kvt_nic_queue(struct kvt_nic *nic, const struct virtio_net_hdr *hdr,
+		   const void *frame, uint32_t len);
 /* Until all transmitted chains came back; false: not in time. */
 bool kvt_nic_drain(struct kvt_nic *nic, unsigned int ms);
 /* One frame; returns its length without header, or -ETIMEDOUT. */
