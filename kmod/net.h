@@ -54,6 +54,11 @@ struct kvs_net_rx {
 #define KVS_NET_COPY	PAGE_SIZE
 /* Pieces of the longest frame: its pages, and two more per descriptor. */
 #define KVS_NET_MAX_BVECS (KVS_NET_MAX_FRAME / PAGE_SIZE + 2 + 128)
+/* A batch is handed over when it has so many bytes. */
+#define KVS_NET_BATCH_BYTES	0x20000
+/* Chunks that frames are copied to (net_frag.h): 32 and 128 KiB */
+#define KVS_NET_FRAG_ORDER	3
+#define KVS_NET_LARGE_ORDER	5
 /* Longest wait before a frame is tried again, in jiffies. */
 #define KVS_NET_MAX_BACKOFF	64
 
@@ -69,7 +74,8 @@ struct kvs_net_rx {
  * @bytes: of them
  * @heads: their chains, oldest first
  * @xdp: the batch
- * @frags: where they are copied to
+ * @frags: where they are copied to, those of up to a page
+ * @large: where larger ones are copied to
  * @hdr: header of a long frame, in a page of its own
  * @copy: a short frame and its header, for sendmsg()
  * @bvec: a long frame; element 0 is the header
@@ -86,6 +92,7 @@ struct kvs_net_tx {
 	u16 heads[KVS_NET_BATCH];
 	struct xdp_buff xdp[KVS_NET_BATCH];
 	struct kvs_frags frags;
+	struct kvs_frags large;
 	struct page *hdr;
 	u8 copy[KVS_NET_COPY];
 	struct bio_vec bvec[1 + KVS_NET_MAX_BVECS];

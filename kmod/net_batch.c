@@ -107,47 +107,83 @@ void kvs_net_batch_begin(struct kvs_netq *q)
 	tx->pad = SKB_DATA_ALIGN(tx->pad);
 }
 
+/*
+ * Does the driver want this frame segmented? A look ahead that decides about
+ * the memory to be copied to and nothing else.
+ */
+static bool wants_gso(const struct kvs_chain *c)
+{
+	struct virtio_net_hdr __user *hdr = c->iov[0].iov_base;
+	u8 type;
+
+	return c->iov[0].iov_len >= sizeof(*hdr) &&
+	       !__get_user(type, &hdr->gso_type) && type;
+}
+
+/*
+ * Where a frame is copied to. XDP programs expect a frame within a page; those
+ * to be segmented are none of theirs before there is an skb. So a frame of
+ * several pages goes by the array if it is such a one.
+ */
+static struct kvs_frags *batch_frags(struct kvs_netq *q, u32 size)
+{
+	if (likely(size <= PAGE_SIZE))
+		return &q->tx->frags;
+	return wants_gso(q->vq->chain) ? &q->tx->large : NULL;
+}
+
+/* A frame is in @slice, checked, to be handed over with the others. */
+static void batch_append(struct kvs_netq *q, struct tun_xdp_hdr *slice,
+			 u32 size, u32 len)
+{
+	struct kvs_net_tx *tx = q->tx;
+	struct xdp_buff *xdp = &tx->xdp[tx->nr];
+
+	slice->buflen = size;
+	xdp_init_buff(xdp, size, NULL);
+	xdp_prepare_buff(xdp, (void *)slice, tx->pad, len, true);
+	tx->heads[tx->nr++] = q->vq->chain->head;
+	tx->bytes += len;
+}
+
 /**
  * kvs_net_batch_add() - take the frame in vq->chain into the batch
  * @q: a transmit queue; the chain has no writable part and holds a header
  *
- * Return: KVS_TX_HELD; KVS_TX_SLOW when it does not fit a slice or there is no
- * memory for one; KVS_TX_DROP for a frame that breaks the rules or cannot be
- * read; what kvs_net_batch_flush() says when the batch was full.
+ * Return: KVS_TX_HELD; KVS_TX_SLOW when it is too large or there is no memory
+ * for it; KVS_TX_DROP for a frame that breaks the rules or cannot be read; what
+ * kvs_net_batch_flush() says when the batch was full.
  */
 enum kvs_tx kvs_net_batch_add(struct kvs_netq *q)
 {
 	struct kvs_net_tx *tx = q->tx;
-	const struct kvs_chain *c = q->vq->chain;
-	u32 len = c->out_len - q->hdr_len;
+	u32 size, len = q->vq->chain->out_len - q->hdr_len;
+	struct tun_xdp_hdr *slice;
 	struct virtio_net_hdr *hdr;
-	struct tun_xdp_hdr *th;
-	struct xdp_buff *xdp;
-	u32 size;
+	struct kvs_frags *frags;
 
-	if (!tx->batching || len > PAGE_SIZE)
+	if (!tx->batching || len > KVS_NET_MAX_FRAME)
 		return KVS_TX_SLOW;
 	size = SKB_DATA_ALIGN(tx->pad + len) + SHINFO;
-	if (size > PAGE_SIZE)
-		return KVS_TX_SLOW;
-	th = kvs_frag_get(&tx->frags, size);
-	if (unlikely(!th))
+	frags = batch_frags(q, size);
+	slice = frags ? kvs_frag_get(frags, size) : NULL;
+	if (unlikely(!slice))
 		return KVS_TX_SLOW;
 
-	hdr = (void *)th + tx->pad - q->hdr_len;
-	if (!copy_chain(c, hdr) || !kvs_net_tx_hdr_ok(q, hdr, len)) {
-		kvs_frag_undo(&tx->frags, size);
+	hdr = (void *)slice + tx->pad - q->hdr_len;
+	if (!copy_chain(q->vq->chain, hdr) || !kvs_net_tx_hdr_ok(q, hdr, len)) {
+		kvs_frag_undo(frags, size);
 		return KVS_TX_DROP;
 	}
-	th->buflen = size;
-	th->gso = *hdr;
-	xdp = &tx->xdp[tx->nr];
-	xdp_init_buff(xdp, size, NULL);
-	xdp_prepare_buff(xdp, (void *)th, tx->pad, len, true);
-
-	tx->heads[tx->nr++] = c->head;
-	tx->bytes += len;
-	return tx->nr == KVS_NET_BATCH ? kvs_net_batch_flush(q, false) : KVS_TX_HELD;
+	if (unlikely(size > PAGE_SIZE && !hdr->gso_type)) {
+		kvs_frag_undo(frags, size);
+		return KVS_TX_SLOW;
+	}
+	slice->gso = *hdr;
+	batch_append(q, slice, size, len);
+	if (tx->nr < KVS_NET_BATCH && tx->bytes < KVS_NET_BATCH_BYTES)
+		return KVS_TX_HELD;
+	return kvs_net_batch_flush(q, false);
 }
 
 /* The lower device refused the array: take back slices, and maybe chains. */

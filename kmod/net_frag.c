@@ -4,15 +4,15 @@
 
 #include "net_frag.h"
 
-static bool chunk_alloc(struct kvs_chunk *c)
+static bool chunk_alloc(const struct kvs_frags *f, struct kvs_chunk *c)
 {
 	/* As much as there is without an effort; a single page with one. */
 	gfp_t easy = (GFP_KERNEL_ACCOUNT & ~__GFP_DIRECT_RECLAIM) | __GFP_COMP |
 		     __GFP_NOWARN | __GFP_NORETRY | __GFP_NOMEMALLOC;
 
-	c->size = KVS_CHUNK_SIZE;
-	c->page = alloc_pages(easy, KVS_CHUNK_ORDER);
-	if (!c->page) {
+	c->size = PAGE_SIZE << f->order;
+	c->page = alloc_pages(easy, f->order);
+	if (!c->page && !f->fixed) {
 		c->size = PAGE_SIZE;
 		c->page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	}
@@ -44,9 +44,9 @@ static bool chunk_idle(struct kvs_chunk *c)
 }
 
 /* Is @c worth using again? Small ones and emergency reserves are not. */
-static bool chunk_good(const struct kvs_chunk *c)
+static bool chunk_good(const struct kvs_frags *f, const struct kvs_chunk *c)
 {
-	return c->size == KVS_CHUNK_SIZE && !page_is_pfmemalloc(c->page);
+	return c->size == PAGE_SIZE << f->order && !page_is_pfmemalloc(c->page);
 }
 
 /* A fresh chunk in the place of number @i. */
@@ -54,7 +54,7 @@ static bool chunk_replace(struct kvs_frags *f, u32 i)
 {
 	struct kvs_chunk fresh;
 
-	if (!chunk_alloc(&fresh))
+	if (!chunk_alloc(f, &fresh))
 		return false;
 	if (i < f->nr)
 		chunk_drop(&f->chunk[i]);
@@ -78,13 +78,13 @@ static void frags_use(struct kvs_frags *f, u32 i)
 
 /**
  * kvs_frags_next() - the current chunk is used up: go to another one
- * @f: the chunks
+ * @f: the set
  * @size: bytes needed
  *
  * The oldest that is free; a new one while there may be more; else a new one
- * in place of the oldest.
+ * in place of the oldest, if the set is not fixed.
  *
- * Return: false when there is no memory, or no chunk so large.
+ * Return: false when there is none, or none so large.
  */
 bool kvs_frags_next(struct kvs_frags *f, u32 size)
 {
@@ -93,20 +93,35 @@ bool kvs_frags_next(struct kvs_frags *f, u32 size)
 
 	for (n = 0; n < f->nr; n++) {
 		if (chunk_idle(&f->chunk[i])) {
-			if (!chunk_good(&f->chunk[i]) && !chunk_replace(f, i))
+			if (!chunk_good(f, &f->chunk[i]) &&
+			    !chunk_replace(f, i))
 				return false;
 			goto found;
 		}
 		i = i + 1 < f->nr ? i + 1 : 0;
 	}
 	i = f->nr < KVS_CHUNKS ? f->nr : oldest;
-	if (!chunk_replace(f, i))
+	if ((f->fixed && i < f->nr) || !chunk_replace(f, i))
 		return false;
 found:
 	frags_use(f, i);
 	return size <= f->left;
 }
 
+/**
+ * kvs_frags_init() - a set without chunks yet
+ * @f: the set
+ * @order: of its chunks, up to KVS_CHUNK_MAX_ORDER
+ * @fixed: it rather has nothing to give than it gives up a chunk
+ */
+void kvs_frags_init(struct kvs_frags *f, u8 order, bool fixed)
+{
+	memset(f, 0, sizeof(*f));
+	f->order = order;
+	f->fixed = fixed;
+}
+
+/* Give up all chunks; slices that are under way stay valid. */
 void kvs_frags_deinit(struct kvs_frags *f)
 {
 	while (f->nr)

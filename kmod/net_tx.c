@@ -3,8 +3,8 @@
  * H3: frames from the guest.
  *
  * The virtio-net header is copied once, checked, and the copy is what the
- * lower device sees. A tap or macvtap takes what fits a slice of a page in
- * batches (net_batch.c). Everything else goes by sendmsg() for each frame: a
+ * lower device sees. A tap or macvtap takes frames in batches
+ * (net_batch.c) if they fit a page, or are to be segmented. Everything else goes by sendmsg() for each frame: a
  * short one is copied behind its header; a long one is pinned and handed over
  * as pages, which the lower device copies into its buffers before sendmsg()
  * returns, so the chain is done then in every case. Frames stay in order: the
@@ -40,6 +40,8 @@ int kvs_net_tx_init(struct kvs_netq *q)
 		return -ENOMEM;
 	}
 	q->tx->vq = q->vq;
+	kvs_frags_init(&q->tx->frags, KVS_NET_FRAG_ORDER, false);
+	kvs_frags_init(&q->tx->large, KVS_NET_LARGE_ORDER, true);
 	q->tx->array = kvs_net_sock_ring(q->sock);
 	timer_setup(&q->tx->retry, tx_retry, 0);
 	return 0;
@@ -52,6 +54,7 @@ void kvs_net_tx_deinit(struct kvs_netq *q)
 	if (q->vq->worker)	/* the timer's last kick */
 		kvs_worker_flush(q->vq->worker);
 	kvs_frags_deinit(&q->tx->frags);
+	kvs_frags_deinit(&q->tx->large);
 	__free_page(q->tx->hdr);
 	kvfree(q->tx);
 	q->tx = NULL;
