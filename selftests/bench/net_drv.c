@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One measurement of one node, printed as one line of JSON.
+ *
+ *	net_drv [-n NODE] [-s BYTES] [-c PACKETS] [-b BURST] [-q ENTRIES]
+ *		[-r PPS] [-f] [-p] [-o] CASE
+ *
+ *	tx	bursts: offer, kick, sleep until all were used; XDP drops them
+ *	rx	bursts out of the tap's interface, sleep until all arrived
+ *	gen	the bursts of rx into a tap that nobody serves
+ *	self	the bursts of tx with this program as the device
+ *	tx-run	driver and worker free-running, each on a CPU of its own
+ *	rx-run	the tap's queue filled first, then driver and worker free-running
+ *	tx-pace	single packets, exponential gaps of mean 1 / PPS
+ *	rx-pace	the same out of the tap's interface, to a driver that sleeps
+ *
+ *	-f	run ahead of the worker: a burst is complete before it begins
+ *	-p	packed ring
+ *	-o	in order
+ *
+ * ns is the time of all bursts together; under -icount it is instructions.
+ * Exit status 4: the node lacks something, told on standard output.
+ */
+#include <getopt.h>
+#include <linux/if_packet.h>
+#include <math.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "drv.h"
+#include "workers.h"
+
+#define TAP		"kvbench"
+#define QUEUE_LEN	4000	/* frames a tap holds in rx-run */
+#define LIMIT_SECONDS	120
+
+struct opts {
+	const char *node;
+	uint64_t features;
+	uint32_t size, count, burst, pps;
+	uint16_t num;
+	bool first;
+};
+
+static uint64_t ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* What one measurement found; what does not apply stays 0. */
+struct result {
+	uint64_t packets, ns, kicks, calls;
+	struct workers workers;
+};
+
+static void begin(struct result *r, const struct drv_ring *ring)
+{
+	workers_read(&r->workers);
+	r->kicks = ring->kicks;
+	r->calls = ring->calls;
+	r->ns = ns();
+}
+
+static void end(struct result *r, const struct drv_ring *ring, uint64_t packets)
+{
+	struct workers now;
+
+	r->ns = ns() - r->ns;
+	workers_read(&now);
+	r->kicks = ring->kicks - r->kicks;
+	r->calls = ring->calls - r->calls;
+	r->packets = packets;
+	workers_sub(&r->workers, &now);
+}
+
+static void print(const char *name, const struct opts *o,
+		  const struct result *r)
+{
+	printf("{\"run\":\"%s\",\"node\":\"%s\",\"size\":%u,\"packets\":%llu,\"ns\":%llu,\"kicks\":%llu,\"calls\":%llu,\"wakeups\":%llu,\"threads\":%u,\"worker_ns\":%llu}\n",
+	       name, o->node, o->size, (unsigned long long)r->packets,
+	       (unsigned long long)r->ns, (unsigned long long)r->kicks,
+	       (unsigned long long)r->calls,
+	       (unsigned long long)r->workers.wakeups, r->workers.threads,
+	       (unsigned long long)r->workers.cpu_ns);
+}
+
+/* ---- frames out of the tap's interface ---- */
+
+struct gen {
+	int sock;
+	uint8_t frame[DRV_BUF_LEN];
+	struct iovec iov;
+	struct mmsghdr *msgs;
+};
+
+static void gen_open(struct gen *g, const struct opts *o)
+{
+	struct sockaddr_ll a = {
+		.sll_family = AF_PACKET,
+		.sll_ifindex = (int)if_nametoindex(TAP),
+	};
+	int one = 1;
+	uint32_t i;
+
+	/* no protocol: it sends only */
+	g->sock = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	ASSERT(g->sock >= 0, "packet socket: %s", strerror(errno));
+	ASSERT_OK(setsockopt(g->sock, SOL_PACKET, PACKET_QDISC_BYPASS, &one,
+			     sizeof(one)));
+	ASSERT_OK(bind(g->sock, (struct sockaddr *)&a, sizeof(a)));
+	drv_frame(g->frame, o->size);
+	g->iov = (struct iovec){ g->frame, o->size };
+	g->msgs = calloc(o->burst, sizeof(*g->msgs));
+	ASSERT(g->msgs, "out of memory");
+	for (i = 0; i < o->burst; i++) {
+		g->msgs[i].msg_hdr.msg_iov = &g->iov;
+		g->msgs[i].msg_hdr.msg_iovlen = 1;
+	}
+}
+
+static void gen_send(struct gen *g, uint32_t n)
+{
+	ASSERT_EQ(sendmmsg(g->sock, g->msgs, n, 0), n);
+}
+
+/* ---- bursts, one after the other ---- */
+
+static void tx_bursts(struct drv_ring *r, const struct opts *o, uint32_t count)
+{
+	for (; count; count -= o->burst) {
+		drv_offer(r, o->burst);
+		drv_kick(r);
+		drv_wait(r, o->burst);
+	}
+}
+
+static void run_tx(const struct opts *o, struct drv_nic *nic, struct result *r)
+{
+	drv_xdp_drop(TAP);
+	tx_bursts(&nic->tx, o, o->burst * 8);
+	begin(r, &nic->tx);
+	tx_bursts(&nic->tx, o, o->count);
+	end(r, &nic->tx, o->count);
+}
+
+static void rx_bursts(struct drv_ring *r, struct gen *g, const struct opts *o,
+		      uint32_t count)
+{
+	for (; count; count -= o->burst) {
+		gen_send(g, o->burst);
+		drv_offer(r, drv_wait(r, o->burst));
+		drv_kick(r);
+	}
+}
+
+static void run_rx(const struct opts *o, struct drv_nic *nic, struct result *r)
+{
+	struct gen g;
+
+	gen_open(&g, o);
+	drv_offer(&nic->rx, nic->rx.num);
+	drv_kick(&nic->rx);
+	rx_bursts(&nic->rx, &g, o, o->burst * 8);
+	begin(r, &nic->rx);
+	rx_bursts(&nic->rx, &g, o, o->count);
+	end(r, &nic->rx, o->count);
+	drv_check(&nic->rx, o->size);
+}
+
+static void drain(int tap)
+{
+	uint8_t buf[DRV_BUF_LEN];
+
+	while (read(tap, buf, sizeof(buf)) > 0)
+		;
+}
+
+/* Only the sending is timed, the tap is emptied beside the clock. */
+static void run_gen(const struct opts *o, struct result *r)
+{
+	uint32_t left = o->count + o->burst * 8;
+	struct gen g;
+	uint64_t t;
+	int tap;
+
+	tap = kvt_tap(TAP, 0, DRV_HDR_LEN, 0);
+	gen_open(&g, o);
+	memset(r, 0, sizeof(*r));
+	for (; left; left -= o->burst) {
+		t = ns();
+		gen_send(&g, o->burst);
+		t = ns() - t;
+		drain(tap);
+		if (left <= o->count)
+			r->ns += t;
+	}
+	r->packets = o->count;
+}
+
+/* The device's part in a burst, done by hand: what is left is the driver's. */
+static void self_bursts(struct drv_ring *q, const struct opts *o,
+			uint32_t count)
+{
+	eventfd_t n;
+
+	for (; count; count -= o->burst) {
+		q->used->ring[q->num].id = q->offered & 0xffff;
+		drv_offer(q, o->burst);
+		drv_kick(q);
+		ASSERT_OK(eventfd_read(q->kick, &n));
+		q->used->idx = (uint16_t)q->offered;
+		ASSERT_OK(eventfd_write(q->call, 1));
+		ASSERT_OK(eventfd_read(q->call, &n));
+		drv_wait(q, o->burst);
+	}
+}
+
+static void run_self(const struct opts *o, struct drv_nic *nic,
+		     struct result *r)
+{
+	ASSERT_OK(kvt_net_backend(&nic->dev, 1, -1));
+	self_bursts(&nic->tx, o, o->burst * 8);
+	begin(r, &nic->tx);
+	self_bursts(&nic->tx, o, o->count);
+	end(r, &nic->tx, o->count);
+}
+
+/* ---- two CPUs ---- */
+
+static void pin_self(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	ASSERT_OK(sched_setaffinity(0, sizeof(set), &set));
+}
+
+/* The driver gets CPU 0, the workers CPU 1. */
+static void split_cpus(void)
+{
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP("needs two CPUs");
+	workers_pin(1);
+	pin_self(0);
+}
+
+static void tx_free_run(struct drv_ring *q, uint32_t count)
+{
+	uint32_t target = q->done + count, n;
+
+	while ((int32_t)(q->done - target) < 0) {
+		n = q->num - drv_inflight(q);
+		if (n > target - q->offered)
+			n = target - q->offered;
+		if (n) {
+			drv_offer(q, n);
+			drv_kick(q);
+		}
+		if (drv_reap(q))
+			drv_mute(q);
+	}
+}
+
+static void run_tx_run(const struct opts *o, struct drv_nic *nic,
+		       struct result *r)
+{
+	drv_xdp_drop(TAP);
+	split_cpus();
+	tx_free_run(&nic->tx, o->count / 8);
+	begin(r, &nic->tx);
+	tx_free_run(&nic->tx, o->count);
+	end(r, &nic->tx, o->count);
+}
+
+static void set_queue_len(int len)
+{
+	struct ifreq ifr = { .ifr_qlen = len };
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(ifr.ifr_name, IFNAMSIZ, TAP);
+	ASSERT_OK(ioctl(s, SIOCSIFTXQLEN, &ifr));
+	close(s);
+}
+
+static void rx_free_run(struct drv_ring *q, uint32_t count)
+{
+	uint32_t target = q->done + count;
+
+	while ((int32_t)(q->done - target) < 0) {
+		uint32_t n = q->num - drv_inflight(q);
+		uint32_t want = target - q->offered;
+
+		/* none is left with the device at the end of a round */
+		if (n > want)
+			n = want;
+		if (n) {
+			drv_offer(q, n);
+			drv_kick(q);
+		}
+		if (drv_reap(q))
+			drv_mute(q);
+	}
+}
+
+/* Rounds: fill the tap while no buffers are offered, then let it run. */
+static void run_rx_run(const struct opts *o, struct drv_nic *nic,
+		       struct result *r)
+{
+	uint32_t batch = QUEUE_LEN - QUEUE_LEN % o->burst, done, i;
+	struct result round;
+	struct gen g;
+
+	set_queue_len(QUEUE_LEN);
+	gen_open(&g, o);
+	split_cpus();
+	memset(r, 0, sizeof(*r));
+	for (done = 0; done < o->count + batch; done += batch) {
+		for (i = 0; i < batch; i += o->burst)
+			gen_send(&g, o->burst);
+		begin(&round, &nic->rx);
+		rx_free_run(&nic->rx, batch);
+		end(&round, &nic->rx, batch);
+		if (!done)
+			continue;	/* the first is to warm up */
+		r->packets += batch;
+		r->ns += round.ns;
+		r->kicks += round.kicks;
+		r->calls += round.calls;
+		workers_add(&r->workers, &round.workers);
+	}
+	drv_check(&nic->rx, o->size);
+}
+
+/* ---- the same offered load for everybody ---- */
+
+/* Gaps as of independent packets, the same ones in every run. */
+static uint64_t gap(uint64_t *state, uint32_t pps)
+{
+	double u = (double)(kvt_rand(state) >> 11) / (double)(1ull << 53);
+
+	return (uint64_t)(-log1p(-u) * 1e9 / pps);
+}
+
+static void spin_until(uint64_t t)
+{
+	while (ns() < t)
+		;
+}
+
+static void run_tx_pace(const struct opts *o, struct drv_nic *nic,
+			struct result *r)
+{
+	uint64_t seed = 1, due;
+	uint32_t i;
+
+	drv_xdp_drop(TAP);
+	split_cpus();
+	begin(r, &nic->tx);
+	for (i = 0, due = ns(); i < o->count; i++) {
+		due += gap(&seed, o->pps);
+		spin_until(due);
+		if (drv_reap(&nic->tx))
+			drv_mute(&nic->tx);
+		/* a full ring: the guest waits for half of it, as Linux does */
+		if (drv_inflight(&nic->tx) == nic->tx.num)
+			drv_wait(&nic->tx, nic->tx.num / 2);
+		drv_offer(&nic->tx, 1);
+		drv_kick(&nic->tx);
+	}
+	while (drv_inflight(&nic->tx))
+		drv_reap(&nic->tx);
+	end(r, &nic->tx, o->count);
+}
+
+struct pace {
+	const struct opts *o;
+	struct gen gen;
+};
+
+static void *pace_thread(void *arg)
+{
+	struct pace *p = arg;
+	uint64_t seed = 1, due = ns();
+	uint32_t i;
+
+	for (i = 0; i < p->o->count; i++) {
+		due += gap(&seed, p->o->pps);
+		spin_until(due);
+		gen_send(&p->gen, 1);
+	}
+	return NULL;
+}
+
+/* The receiver sleeps between calls and takes all there is when called. */
+static void run_rx_pace(const struct opts *o, struct drv_nic *nic,
+			struct result *r)
+{
+	struct pace p = { .o = o };
+	uint32_t got = 0;
+	pthread_t t;
+
+	set_queue_len(QUEUE_LEN);
+	gen_open(&p.gen, o);
+	split_cpus();
+	drv_offer(&nic->rx, nic->rx.num);
+	drv_kick(&nic->rx);
+	begin(r, &nic->rx);
+	ASSERT_EQ(pthread_create(&t, NULL, pace_thread, &p), 0);
+	while (got < o->count) {
+		uint32_t n = drv_wait(&nic->rx, 1);
+
+		do {
+			drv_mute(&nic->rx);
+			got += n;
+			drv_offer(&nic->rx, n);
+			drv_kick(&nic->rx);
+			n = drv_reap(&nic->rx);
+		} while (n);
+	}
+	end(r, &nic->rx, o->count);
+	pthread_join(t, NULL);
+	drv_check(&nic->rx, o->size);
+}
+
+/* Ahead of any worker that shares a CPU with this program. */
+static void run_first(void)
+{
+	struct sched_param p = { .sched_priority = 1 };
+
+	ASSERT_OK(sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &p));
+}
+
+/* ---- command line ---- */
+
+typedef void (*run_fn)(const struct opts *o, struct drv_nic *nic,
+		       struct result *r);
+
+static const struct {
+	const char *name;
+	run_fn fn;
+} runs[] = {
+	{ "tx", run_tx },
+	{ "rx", run_rx },
+	{ "self", run_self },
+	{ "tx-run", run_tx_run },
+	{ "rx-run", run_rx_run },
+	{ "tx-pace", run_tx_pace },
+	{ "rx-pace", run_rx_pace },
+};
+
+static void run(const char *name, const struct opts *o)
+{
+	struct result r = { 0 };
+	struct drv_nic nic;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(runs) / sizeof(runs[0]); i++)
+		if (!strcmp(runs[i].name, name))
+			break;
+	if (!strcmp(name, "gen")) {
+		run_gen(o, &r);
+	} else {
+		ASSERT(i < sizeof(runs) / sizeof(runs[0]), "no case %s", name);
+		drv_open(&nic, o->node, TAP, o->features, o->num, o->size);
+		runs[i].fn(o, &nic, &r);
+		drv_close(&nic);
+	}
+	print(name, o, &r);
+}
+
+int main(int argc, char **argv)
+{
+	struct opts o = {
+		.node = kvt_net_node(), .features = DRV_FEATURES,
+		.size = 64, .count = 64 * 512, .burst = 64, .num = 256,
+		.pps = 20000,
+	};
+	int c;
+
+	while ((c = getopt(argc, argv, "n:s:c:b:q:r:pof")) != -1) {
+		switch (c) {
+		case 'n': o.node = optarg; break;
+		case 's': o.size = (uint32_t)atoi(optarg); break;
+		case 'c': o.count = (uint32_t)atoi(optarg); break;
+		case 'b': o.burst = (uint32_t)atoi(optarg); break;
+		case 'q': o.num = (uint16_t)atoi(optarg); break;
+		case 'r': o.pps = (uint32_t)atoi(optarg); break;
+		case 'p': o.features |= KVT_F(VIRTIO_F_RING_PACKED); break;
+		case 'o': o.features |= KVT_F(VIRTIO_F_IN_ORDER); break;
+		case 'f': o.first = true; break;
+		default: return 2;
+		}
+	}
+	if (optind + 1 != argc || !o.burst || o.burst > o.num || !o.pps ||
+	    o.size < 14 || o.size > DRV_BUF_LEN - DRV_HDR_LEN)
+		return 2;
+	o.count -= o.count % o.burst;
+	alarm(LIMIT_SECONDS);
+	if (o.first)
+		run_first();
+	kvt_netns();
+	run(argv[optind], &o);
+	return kvt_failures() ? 1 : 0;
+}
