@@ -11,13 +11,14 @@ export KVASIR_BUILD := $(O)
 # The module is built for a lab kernel, or for the one KDIR points to.
 KERNEL	?= 6.1
 KDIR	?=
+CASES	?=
 PREFIX	?= /usr/local
 DESTDIR	?=
 KBUILD	:= lab/kbuild.sh $(if $(KDIR),-K $(KDIR),-k $(KERNEL))
 SUBMAKE	= $(MAKE) --no-print-directory O=$(O)
 
 .PHONY: all deps kmod user bpf selftests lab demo check check-host check-full \
-	style analyze install install-kmod uninstall clean distclean help
+	bench-net style analyze install install-kmod uninstall clean distclean help
 .DEFAULT_GOAL := all
 
 all: kmod user bpf selftests
@@ -52,6 +53,9 @@ check-host:
 
 check-full:
 	@lab/check.sh full
+
+bench-net:
+	@lab/bench.sh -k $(KERNEL) $(CASES)
 
 style:
 	@lab/deps.sh check
@@ -99,6 +103,7 @@ help:
 	@echo 'make lab           a shell in the lab host (KERNEL=)'
 	@echo 'make check         all tests and the demo; check-host: those without lab and root;'
 	@echo '                   check-full: with style, analysis and every kernel'
+	@echo 'make bench-net     the network path against vhost-net: KERNEL=, CASES="tx_insn ..."'
 	@echo 'make style         checkpatch, shellcheck, codespell, sizes'
 	@echo 'make analyze       sparse, W=1, clang and its analyzer'
 	@echo 'make install       DESTDIR= PREFIX= [KDIR=, for the module]; uninstall'

@@ -236,18 +236,18 @@ static void ring_give(struct kvt_dev *dev, unsigned int index,
 				 r->call));
 }
 
-void drv_open(struct drv_nic *nic, const char *node, const char *tap,
-	      uint64_t features, uint16_t num, uint32_t frame)
+void drv_prepare(struct drv_nic *nic, const char *tap, uint16_t num,
+		 uint32_t frame, uint64_t features)
 {
 	uint32_t i;
 
 	memset(nic, 0, sizeof(*nic));
+	nic->features = features;
 	kvt_mem_init(&nic->mem, 2 * (size_t)num * (DRV_BUF_LEN + 64) +
 		     (64 << 10), 1ull << 32);
 	/* no page is touched for the first time while something is timed */
 	memset(nic->mem.base, 0, nic->mem.size);
 	nic->tap = kvt_tap(tap, 0, DRV_HDR_LEN, 0);
-	kvt_dev_init(&nic->dev, node, &nic->mem, features);
 	nic->rx.write = true;
 	nic->rx.len = DRV_BUF_LEN;
 	nic->tx.len = DRV_HDR_LEN + frame;
@@ -255,6 +255,11 @@ void drv_open(struct drv_nic *nic, const char *node, const char *tap,
 	ring_init(&nic->tx, &nic->mem, num, features);
 	for (i = 0; i < num; i++)
 		drv_frame(nic->tx.bufs + i * DRV_BUF_LEN + DRV_HDR_LEN, frame);
+}
+
+void drv_start(struct drv_nic *nic, const char *node)
+{
+	kvt_dev_init(&nic->dev, node, &nic->mem, nic->features);
 	ring_give(&nic->dev, 0, &nic->rx);
 	ring_give(&nic->dev, 1, &nic->tx);
 	ASSERT_OK(kvt_net_backend(&nic->dev, 0, nic->tap));

@@ -46,6 +46,7 @@ struct drv_nic {
 	struct kvt_mem mem;
 	struct kvt_dev dev;
 	struct drv_ring rx, tx;
+	uint64_t features;
 	int tap;
 };
 
@@ -55,13 +56,17 @@ struct drv_nic {
 			 KVT_F(VIRTIO_NET_F_MRG_RXBUF))
 
 /**
- * drv_open() - a device on a tap of its own, both queues running
+ * drv_prepare() - a tap, guest memory and rings
  * @frame: length of the frames to send
- *
- * Ends the program with a reason when @node lacks one of @features.
  */
-void drv_open(struct drv_nic *nic, const char *node, const char *tap,
-	      uint64_t features, uint16_t num, uint32_t frame);
+void drv_prepare(struct drv_nic *nic, const char *tap, uint16_t num,
+		 uint32_t frame, uint64_t features);
+/**
+ * drv_start() - hand them to a device of @node, both queues running
+ *
+ * Ends the program with a reason when @node lacks one of the features.
+ */
+void drv_start(struct drv_nic *nic, const char *node);
 void drv_close(struct drv_nic *nic);
 
 /* Make the next @n buffers available. */

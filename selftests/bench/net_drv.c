@@ -3,7 +3,7 @@
  * One measurement of one node, printed as one line of JSON.
  *
  *	net_drv [-n NODE] [-s BYTES] [-c PACKETS] [-b BURST] [-q ENTRIES]
- *		[-r PPS] [-f] [-p] [-o] CASE
+ *		[-r PPS] [-y USECS] [-f] [-p] [-o] CASE
  *
  *	tx	bursts: offer, kick, sleep until all were used; XDP drops them
  *	rx	bursts out of the tap's interface, sleep until all arrived
@@ -14,6 +14,7 @@
  *	tx-pace	single packets, exponential gaps of mean 1 / PPS
  *	rx-pace	the same out of the tap's interface, to a driver that sleeps
  *
+ *	-y	busy polling (VHOST_SET_VRING_BUSYLOOP_TIMEOUT)
  *	-f	run ahead of the worker: a burst is complete before it begins
  *	-p	packed ring
  *	-o	in order
@@ -29,6 +30,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -45,6 +47,7 @@ struct opts {
 	uint32_t size, count, burst, pps;
 	uint16_t num;
 	bool first;
+	uint32_t poll_us;
 };
 
 static uint64_t ns(void)
@@ -244,11 +247,18 @@ static void pin_self(int cpu)
 	ASSERT_OK(sched_setaffinity(0, sizeof(set), &set));
 }
 
-/* The driver gets CPU 0, the workers CPU 1. */
+static bool one_cpu(void)
+{
+	return sysconf(_SC_NPROCESSORS_ONLN) == 1;
+}
+
+/* The driver gets CPU 0, the workers CPU 1 if there is one. */
 static void split_cpus(void)
 {
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
-		SKIP("needs two CPUs");
+	/* sleep as long as asked for, no longer */
+	prctl(PR_SET_TIMERSLACK, 1);
+	if (one_cpu())
+		return;
 	workers_pin(1);
 	pin_self(0);
 }
@@ -350,8 +360,23 @@ static uint64_t gap(uint64_t *state, uint32_t pps)
 	return (uint64_t)(-log1p(-u) * 1e9 / pps);
 }
 
-static void spin_until(uint64_t t)
+/*
+ * On one CPU the time until then is the worker's; what is too short to program
+ * a timer for is spun away.
+ */
+#define SPIN_NS 5000
+
+static void wait_until(uint64_t t)
 {
+	struct timespec ts = {
+		.tv_sec = (time_t)(t / 1000000000u),
+		.tv_nsec = (long)(t % 1000000000u),
+	};
+
+	if (one_cpu() && ns() + SPIN_NS < t)
+		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts,
+				       NULL))
+			;
 	while (ns() < t)
 		;
 }
@@ -367,7 +392,7 @@ static void run_tx_pace(const struct opts *o, struct drv_nic *nic,
 	begin(r, &nic->tx);
 	for (i = 0, due = ns(); i < o->count; i++) {
 		due += gap(&seed, o->pps);
-		spin_until(due);
+		wait_until(due);
 		if (drv_reap(&nic->tx))
 			drv_mute(&nic->tx);
 		/* a full ring: the guest waits for half of it, as Linux does */
@@ -376,8 +401,7 @@ static void run_tx_pace(const struct opts *o, struct drv_nic *nic,
 		drv_offer(&nic->tx, 1);
 		drv_kick(&nic->tx);
 	}
-	while (drv_inflight(&nic->tx))
-		drv_reap(&nic->tx);
+	drv_wait(&nic->tx, drv_inflight(&nic->tx));
 	end(r, &nic->tx, o->count);
 }
 
@@ -394,7 +418,7 @@ static void *pace_thread(void *arg)
 
 	for (i = 0; i < p->o->count; i++) {
 		due += gap(&seed, p->o->pps);
-		spin_until(due);
+		wait_until(due);
 		gen_send(&p->gen, 1);
 	}
 	return NULL;
@@ -457,6 +481,16 @@ static const struct {
 	{ "rx-pace", run_rx_pace },
 };
 
+/* Both queues may look for work this long before they sleep. */
+static void busy_poll(const struct drv_nic *nic, uint32_t us)
+{
+	struct vhost_vring_state s = { .num = us };
+
+	for (s.index = 0; s.index < 2; s.index++)
+		if (ioctl(nic->dev.fd, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, &s))
+			SKIP("no busy polling: %s", strerror(errno));
+}
+
 static void run(const char *name, const struct opts *o)
 {
 	struct result r = { 0 };
@@ -470,7 +504,10 @@ static void run(const char *name, const struct opts *o)
 		run_gen(o, &r);
 	} else {
 		ASSERT(i < sizeof(runs) / sizeof(runs[0]), "no case %s", name);
-		drv_open(&nic, o->node, TAP, o->features, o->num, o->size);
+		drv_prepare(&nic, TAP, o->num, o->size, o->features);
+		drv_start(&nic, o->node);
+		if (o->poll_us)
+			busy_poll(&nic, o->poll_us);
 		runs[i].fn(o, &nic, &r);
 		drv_close(&nic);
 	}
@@ -481,12 +518,12 @@ int main(int argc, char **argv)
 {
 	struct opts o = {
 		.node = kvt_net_node(), .features = DRV_FEATURES,
-		.size = 64, .count = 64 * 512, .burst = 64, .num = 256,
-		.pps = 20000,
+		.size = 64, .count = 16384, .burst = 128, .num = 256,
+		.pps = 50000,
 	};
 	int c;
 
-	while ((c = getopt(argc, argv, "n:s:c:b:q:r:pof")) != -1) {
+	while ((c = getopt(argc, argv, "n:s:c:b:q:r:y:pof")) != -1) {
 		switch (c) {
 		case 'n': o.node = optarg; break;
 		case 's': o.size = (uint32_t)atoi(optarg); break;
@@ -494,6 +531,7 @@ int main(int argc, char **argv)
 		case 'b': o.burst = (uint32_t)atoi(optarg); break;
 		case 'q': o.num = (uint16_t)atoi(optarg); break;
 		case 'r': o.pps = (uint32_t)atoi(optarg); break;
+		case 'y': o.poll_us = (uint32_t)atoi(optarg); break;
 		case 'p': o.features |= KVT_F(VIRTIO_F_RING_PACKED); break;
 		case 'o': o.features |= KVT_F(VIRTIO_F_IN_ORDER); break;
 		case 'f': o.first = true; break;

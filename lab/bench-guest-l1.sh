@@ -1,0 +1,112 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# bench-guest-l1.sh - guests measured in L1, started by bench.sh.
+#
+#   bench-guest-l1.sh BUILD GUEST-KERNEL GUEST-INITRD PAIRS CASE...
+#
+#	L1 kvb0 10.77.0.1 -- kvasir run, backend=kvasir -- 10.77.0.2
+#	L1 kvb1 10.77.1.1 -- kvasir run, backend=vhost  -- 10.77.1.2
+#	L1 kvb2 10.77.2.1 -- QEMU, vhost=on             -- 10.77.2.2
+#	L1 kvb3 10.77.3.1 -- QEMU, vhost=off            -- 10.77.3.2
+#
+# All four run all the time and are measured in turn, so that a round is
+# PAIRS times a pair with each peer. Appends to $OUT/raw.txt as bench-l1.sh.
+set -uo pipefail
+build=$1 kernel=$2 initrd=$3 pairs=$4
+shift 4
+load=$build/selftests/bench/netload
+kvasir=$build/user/kvasir
+names=(ours vhost qemu-vhost-on qemu-vhost-off)
+running=() pids=()
+failed=0
+
+say() { echo "bench: [L1 $(cut -d' ' -f1 /proc/uptime) s] $*"; }
+
+cleanup() {
+	[ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null
+	wait
+}
+trap cleanup EXIT
+
+append() { echo "console=ttyS0 quiet mitigations=off pci=noearly kvasir.ip=10.77.$1.2/24 kvasir.cmd=/run/kvasir/netload serve"; }
+
+by_kvasir() {
+	"$kvasir" run --name "bench$1" --kernel "$kernel" --initrd "$initrd" --cpus 1 \
+		--mem 256M --append "$(append "$1")" --net "tap=kvb$1,backend=$2" \
+		</dev/null >"$OUT/console$1.txt" 2>"$OUT/run$1.txt" &
+	pids+=($!)
+}
+
+by_qemu() {
+	ip tuntap add "kvb$1" mode tap vnet_hdr
+	qemu-system-x86_64 -M q35,accel=kvm -cpu host -m 256 -nodefaults -display none \
+		-serial "file:$OUT/console$1.txt" -kernel "$kernel" -initrd "$initrd" \
+		-append "$(append "$1")" \
+		-netdev "tap,id=n,ifname=kvb$1,script=no,downscript=no,vhost=$2" \
+		-device virtio-net-pci,netdev=n,romfile= </dev/null >"$OUT/run$1.txt" 2>&1 &
+	pids+=($!)
+}
+
+# ready N: its guest answers
+ready() {
+	local end=$((SECONDS + 120))
+	until ip link show "kvb$1" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] && kill -0 "${pids[$1]}" 2>/dev/null || return
+		sleep 0.2
+	done
+	ip addr add "10.77.$1.1/24" dev "kvb$1"
+	ip link set "kvb$1" up
+	until grep -qa '^guest: ready' "$OUT/console$1.txt" 2>/dev/null &&
+		ping -c 1 -W 1 "10.77.$1.2" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] && kill -0 "${pids[$1]}" 2>/dev/null || return
+		sleep 0.5
+	done
+}
+
+# round CASE PAIR LOAD: every guest once; pair 0 warms up and is not kept
+round() {
+	local case=$1 pair=$2 n text ours=''
+	for n in "${running[@]}"; do
+		if ! text=$(timeout 60 "$load" "$3" "10.77.$n.2" 2>&1); then
+			# once more: nested emulation stalls now and then
+			text=$(timeout 60 "$load" "$3" "10.77.$n.2" 2>&1) || {
+				say "$case, ${names[n]}: $text"
+				text="# SKIP no answer from the guest: $text"
+				failed=1
+			}
+		fi
+		[ "$pair" != 0 ] || continue	# warmed up
+		if [ "$n" = 0 ]; then
+			ours=$text
+			continue
+		fi
+		echo "$case ${names[n]} ours $pair $ours"
+		echo "$case ${names[n]} peer $pair $text"
+	done >>"$OUT/raw.txt"
+}
+
+say "four guests"
+by_kvasir 0 kvasir
+by_kvasir 1 vhost
+by_qemu 2 on
+by_qemu 3 off
+for n in 0 1 2 3; do
+	if ready $n; then
+		running+=("$n")
+		say "${names[n]} is up"
+	else
+		say "${names[n]} did not come up: $(tail -n 2 "$OUT/run$n.txt")"
+		failed=1
+	fi
+done
+[ "${running[0]:-}" = 0 ] || exit 1
+declare -A loads=([udp64_pps]=udp64 [udp1500_pps]=udp1500 [tcp_stream_tx]=stream-tx
+	[tcp_stream_rx]=stream-rx [tcp_rr]=rr [tcp_rr_p99]=rr-p99)
+for case; do
+	say "$case"
+	for ((i = 0; i <= pairs; i++)); do
+		round "$case" $i "${loads[$case]}"
+	done
+done
+exit $failed
