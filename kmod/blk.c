@@ -2,7 +2,7 @@
 /*
  * H3: /dev/kvasir-blk, a virtio-blk device with many queues. Life and backend;
  * the data path is blk_queue.c -> blk_parse.c -> blk_io.c. Each running queue
- * has a worker of its own.
+ * has a worker of its own unless the owner lets some share one.
  */
 #include <linux/slab.h>
 
@@ -53,16 +53,6 @@ static void blk_destroy(struct kvs_dev *dev)
 {
 	kvs_dev_deinit(dev);
 	kvfree(to_blk(dev));
-}
-
-/* Workers come with the queues. */
-static int blk_owned(struct kvs_dev *dev)
-{
-	return 0;
-}
-
-static void blk_disowned(struct kvs_dev *dev)
-{
 }
 
 static void blk_stop(struct kvs_dev *dev)
@@ -177,9 +167,7 @@ const struct kvs_dev_ops kvs_blk_ops = {
 	.name = "kvasir-blk",
 	.features = KVS_BLK_FEATURES,
 	.create = blk_create,
-	.owned = blk_owned,
 	.ioctl = blk_ioctl,
 	.stop = blk_stop,
-	.disowned = blk_disowned,
 	.destroy = blk_destroy,
 };

@@ -95,8 +95,7 @@ struct kvs_blk_io {
  * struct kvs_blkq - one request queue
  * @vq: the virtqueue
  * @blk: its device
- * @worker: its own, from the first backend to the last
- * @io: one slot per ring entry, while running
+ * @io: one slot per ring entry, from start to stop
  * @done: completed requests, filled from any context
  * @req: scratch for parsing
  * @pinned: bytes of the reads and writes in flight
@@ -105,7 +104,6 @@ struct kvs_blk_io {
 struct kvs_blkq {
 	struct kvs_vq *vq;
 	struct kvs_blk *blk;
-	struct kvs_worker *worker;
 	struct kvs_blk_io *io;
 	struct llist_head done;
 	struct kvs_blk_req req;

@@ -293,6 +293,7 @@ void kvs_blkq_service(struct kvs_work *work)
 		goto out;
 	kvs_count(vq, KVASIR_C_WAKEUPS, 1);
 	trace_kvasir_service_begin(vq);
+	kvs_poll_end(vq);
 	/* First what is done: one call for the batch, while new work waits. */
 	if (reap(q))
 		kvs_vq_publish(vq);
@@ -320,33 +321,18 @@ out:
  */
 int kvs_blkq_start(struct kvs_blkq *q)
 {
-	struct kvs_dev *dev = q->vq->dev;
-	char name[32];
 	int ret;
 
-	snprintf(name, sizeof(name), "kvasir-blk-%d.%u", dev->id, q->vq->index);
-	q->worker = kvs_worker_create(dev->mm, name);
-	if (IS_ERR(q->worker)) {
-		ret = PTR_ERR(q->worker);
-		q->worker = NULL;
-		return ret;
-	}
-	ret = -ENOMEM;
 	q->io = kvcalloc(q->vq->cfg.num, sizeof(*q->io), GFP_KERNEL_ACCOUNT);
 	if (!q->io)
-		goto err;
+		return -ENOMEM;
 	init_llist_head(&q->done);
 	q->pinned = 0;
-	ret = kvs_vq_start(q->vq, q->worker);
-	if (ret)
-		goto err;
-	return 0;
-
-err:
-	kvfree(q->io);
-	q->io = NULL;
-	kvs_worker_destroy(q->worker);
-	q->worker = NULL;
+	ret = kvs_vq_start(q->vq);
+	if (ret) {
+		kvfree(q->io);
+		q->io = NULL;
+	}
 	return ret;
 }
 
@@ -358,7 +344,7 @@ err:
  */
 void kvs_blkq_drain(struct kvs_blkq *q)
 {
-	if (!q->worker)
+	if (!q->io)
 		return;
 	wait_event_idle(q->idle, !READ_ONCE(q->vq->ring.inflight));
 }
@@ -372,12 +358,10 @@ void kvs_blkq_drain(struct kvs_blkq *q)
  */
 void kvs_blkq_stop(struct kvs_blkq *q)
 {
-	if (!q->worker)
+	if (!q->io)
 		return;
-	kvs_worker_flush(q->worker);
+	kvs_worker_flush(q->vq->worker);
 	kvs_vq_stop(q->vq);
-	kvs_worker_destroy(q->worker);
-	q->worker = NULL;
 	kvfree(q->io);
 	q->io = NULL;
 }

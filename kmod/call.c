@@ -100,12 +100,20 @@ void kvs_vq_publish(struct kvs_vq *vq)
 }
 
 /**
- * kvs_vq_arm() - before going to sleep: ask for a kick
+ * kvs_vq_arm() - before the service ends for want of chains: ask for a kick
  * @vq: the queue
  *
- * Return: true when there is work already, so do not sleep.
+ * With busy polling the kick is asked for only after the poll.
+ *
+ * Return: true when there is work already, so go on.
  */
 bool kvs_vq_arm(struct kvs_vq *vq)
+{
+	return !kvs_poll_defer(vq) && kvs_vq_arm_now(vq);
+}
+
+/* The same without regard to polling. */
+bool kvs_vq_arm_now(struct kvs_vq *vq)
 {
 	int ret;
 

@@ -28,6 +28,12 @@ int kvs_dev_init(struct kvs_dev *dev, const struct kvs_dev_ops *ops, u32 nr_vqs)
 	if (!dev->vqs)
 		return -ENOMEM;
 	dev->nr_vqs = nr_vqs;
+	dev->workers = kcalloc(kvs_dev_max_workers(dev), sizeof(*dev->workers),
+			       GFP_KERNEL_ACCOUNT);
+	if (!dev->workers) {
+		kvfree(dev->vqs);
+		return -ENOMEM;
+	}
 	for (i = 0; i < nr_vqs; i++)
 		kvs_vq_init(&dev->vqs[i], dev, i);
 
@@ -44,6 +50,7 @@ void kvs_dev_deinit(struct kvs_dev *dev)
 	mutex_lock(&kvs_devs_lock);
 	list_del(&dev->node);
 	mutex_unlock(&kvs_devs_lock);
+	kfree(dev->workers);
 	kvfree(dev->vqs);
 }
 
@@ -87,7 +94,7 @@ static long dev_set_owner(struct kvs_dev *dev)
 		dev->vqs[i].mem = mem;
 		dev->vqs[i].features = dev->features;
 	}
-	ret = dev->ops->owned(dev);
+	ret = dev->ops->shared_worker ? kvs_dev_share_worker(dev) : 0;
 	if (ret) {
 		u64 features = dev->features;
 
@@ -108,7 +115,7 @@ void kvs_dev_disown(struct kvs_dev *dev)
 	u32 i;
 
 	dev->ops->stop(dev);
-	dev->ops->disowned(dev);
+	kvs_dev_free_workers(dev);
 	for (i = 0; i < dev->nr_vqs; i++)
 		kvs_vq_reset(&dev->vqs[i]);
 	kvs_mem_free(dev->mem);
@@ -326,6 +333,6 @@ long kvs_dev_ioctl(struct kvs_dev *dev, unsigned int cmd, void __user *argp)
 	case VHOST_SET_LOG_FD:
 		return dev_set_log_fd(dev, argp);
 	default:
-		return -ENOIOCTLCMD;
+		return kvs_dev_worker_ioctl(dev, cmd, argp);
 	}
 }

@@ -10,6 +10,7 @@
  *                  The worker holds it while it serves the queue.
  * A worker takes vq->lock only, so that a control path may hold dev->lock,
  * but not vq->lock, while it waits for a worker.
+ * RCU guards vq->target, so that a kick needs no lock.
  *
  * Life of a queue: configured by ioctls, started by a backend
  * (kvs_vq_start()), served by its worker, stopped by kvs_vq_quiesce() and
@@ -24,6 +25,7 @@
 #include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/poll.h>
+#include <linux/rcupdate.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 #include <uapi/linux/kvasir.h>
@@ -40,6 +42,7 @@
 
 /* ---- worker.c: a kernel thread in the owner's address space ---- */
 
+struct kvs_vq;
 struct kvs_worker;
 struct kvs_work;
 
@@ -62,11 +65,10 @@ void kvs_worker_destroy(struct kvs_worker *worker);
 void kvs_work_init(struct kvs_work *work, kvs_work_fn fn);
 void kvs_work_queue(struct kvs_worker *worker, struct kvs_work *work);
 void kvs_worker_flush(struct kvs_worker *worker);
+void kvs_worker_leave(struct kvs_worker *worker, struct kvs_vq *vq);
 pid_t kvs_worker_pid(const struct kvs_worker *worker);
 
 /* ---- doorbell.c (H1): a file that becomes ready queues work ---- */
-
-struct kvs_vq;
 
 /**
  * struct kvs_bell - waits on a file for a queue
@@ -90,6 +92,34 @@ int kvs_bell_attach(struct kvs_bell *bell, struct file *file, __poll_t mask,
 		    struct kvs_vq *vq);
 void kvs_bell_detach(struct kvs_bell *bell);
 
+/* ---- poll.c: look for work a little longer before sleeping ---- */
+
+/**
+ * struct kvs_poll - a queue's busy polling
+ * @node: in its worker's list while polled, empty otherwise; touched by the
+ *	worker's thread only
+ * @timeout: the owner's limit in microseconds, 0: off
+ * @arm: kicks are not asked for yet: do so when the poll ends in vain
+ * @window: how long the next poll lasts, in ns; adapts, up to @timeout
+ * @since: when the last service ended, 0 after one that went on
+ * @mark: the worker's polling time when the queue joined
+ */
+struct kvs_poll {
+	struct list_head node;
+	u32 timeout;
+	bool arm;
+	u64 window;
+	u64 since;
+	u64 mark;
+};
+
+void kvs_poll_set(struct kvs_vq *vq, u32 timeout);
+bool kvs_poll_defer(struct kvs_vq *vq);
+void kvs_poll_wait(struct kvs_vq *vq);
+void kvs_poll_end(struct kvs_vq *vq);
+void kvs_poll_leave(struct kvs_vq *vq);
+void kvs_poll_run(struct kvs_worker *worker);
+
 /* ---- vq.c: one virtqueue ---- */
 
 struct kvs_dev;
@@ -108,9 +138,15 @@ struct kvs_dev;
  * @bell: attached to @kick while running; under dev->lock
  * @call: eventfd of the interrupt, or NULL
  * @err: eventfd for errors, or NULL
- * @worker: serves the queue; constant while running
+ * @assigned: serves the queue when it is started; NULL: none yet. Under
+ *	dev->lock
+ * @worker: serves the queue, from start to stop; changed under dev->lock and
+ *	@lock
+ * @target: whom a kick wakes: @worker, or NULL while the queue is moved to
+ *	another one, which is kicked afterwards; RCU
  * @worker_pid: of it, for reports, read without a lock
  * @service: queued whenever the queue may have something to do
+ * @poll: busy polling
  * @mem: the device's memory table, replaced under @lock
  * @features: the device's features, ditto
  * @log_base: dirty bitmap in the owner's address space, or NULL
@@ -135,9 +171,12 @@ struct kvs_vq {
 	struct eventfd_ctx *call;
 	struct eventfd_ctx *err;
 
+	struct kvs_worker *assigned;
 	struct kvs_worker *worker;
+	struct kvs_worker __rcu *target;
 	pid_t worker_pid;
 	struct kvs_work service;
+	struct kvs_poll poll;
 
 	const struct kvs_mem *mem;
 	u64 features;
@@ -162,7 +201,8 @@ void kvs_vq_init(struct kvs_vq *vq, struct kvs_dev *dev, u32 index);
 void kvs_vq_reset(struct kvs_vq *vq);
 long kvs_vq_ioctl(struct kvs_dev *dev, unsigned int cmd, void __user *argp);
 bool kvs_vq_configured(const struct kvs_vq *vq);
-int kvs_vq_start(struct kvs_vq *vq, struct kvs_worker *worker);
+int kvs_vq_start(struct kvs_vq *vq);
+void kvs_vq_move(struct kvs_vq *vq, struct kvs_worker *worker);
 void kvs_vq_quiesce(struct kvs_vq *vq);
 void kvs_vq_stop(struct kvs_vq *vq);
 void kvs_vq_kick(struct kvs_vq *vq);
@@ -176,6 +216,7 @@ int kvs_vq_pop(struct kvs_vq *vq);
 int kvs_vq_put(struct kvs_vq *vq, u16 head, u32 len);
 void kvs_vq_publish(struct kvs_vq *vq);
 bool kvs_vq_arm(struct kvs_vq *vq);
+bool kvs_vq_arm_now(struct kvs_vq *vq);
 void kvs_vq_disarm(struct kvs_vq *vq);
 
 /* ---- log.c: the dirty log; under vq->lock ---- */
@@ -198,12 +239,11 @@ void kvs_log_segs(struct kvs_vq *vq, const struct kvs_seg *seg, u32 nr,
  * @type: enum kvasir_dev_type
  * @name: of the device node
  * @features: virtio features it can negotiate
+ * @shared_worker: an owned device has one worker for all its queues; without,
+ *	each queue gets one of its own when it is first started
  * @create: allocate; the core has been initialised by kvs_dev_init() then
- * @owned: the device has got an owner; create workers. Undone by @stop and
- *	@disowned.
  * @ioctl: commands the core does not know; -ENOIOCTLCMD for others.
  * @stop: detach all backends, wait for what is in flight. Idempotent.
- * @disowned: after @stop: let go of what @owned made.
  * @destroy: free; no other call follows
  *
  * All but @create run under dev->lock.
@@ -212,11 +252,10 @@ struct kvs_dev_ops {
 	u32 type;
 	const char *name;
 	u64 features;
+	bool shared_worker;
 	struct kvs_dev *(*create)(void);
-	int (*owned)(struct kvs_dev *dev);
 	long (*ioctl)(struct kvs_dev *dev, unsigned int cmd, void __user *argp);
 	void (*stop)(struct kvs_dev *dev);
-	void (*disowned)(struct kvs_dev *dev);
 	void (*destroy)(struct kvs_dev *dev);
 };
 
@@ -235,6 +274,7 @@ struct kvs_dev_ops {
  * @backend: what it is attached to, for people; under kvs_devs_lock
  * @vqs: its queues
  * @nr_vqs: their number
+ * @workers: by id; room for kvs_dev_max_workers()
  */
 struct kvs_dev {
 	const struct kvs_dev_ops *ops;
@@ -251,6 +291,7 @@ struct kvs_dev {
 	char backend[64];
 	struct kvs_vq *vqs;
 	u32 nr_vqs;
+	struct kvs_worker **workers;
 };
 
 int kvs_dev_init(struct kvs_dev *dev, const struct kvs_dev_ops *ops,
@@ -260,6 +301,20 @@ void kvs_dev_name_backend(struct kvs_dev *dev, const char *name);
 int kvs_dev_check_owner(const struct kvs_dev *dev);
 long kvs_dev_ioctl(struct kvs_dev *dev, unsigned int cmd, void __user *argp);
 void kvs_dev_disown(struct kvs_dev *dev);
+
+/* ---- dev_worker.c: a device's workers and which queue is whose ---- */
+
+/* One for each queue, and one to change places with. */
+static inline u32 kvs_dev_max_workers(const struct kvs_dev *dev)
+{
+	return dev->nr_vqs + 1;
+}
+
+int kvs_dev_share_worker(struct kvs_dev *dev);
+int kvs_dev_assign_worker(struct kvs_vq *vq);
+void kvs_dev_free_workers(struct kvs_dev *dev);
+long kvs_dev_worker_ioctl(struct kvs_dev *dev, unsigned int cmd,
+			  void __user *argp);
 
 extern struct mutex kvs_devs_lock;
 extern struct list_head kvs_devs;

@@ -2,7 +2,7 @@
 /*
  * H3: /dev/kvasir-net, a virtio-net queue pair on a socket. Life and
  * backends; the data paths are net_rx.c and net_tx.c. One worker serves both
- * queues.
+ * queues unless the owner makes more.
  */
 #include <linux/nospec.h>
 #include <linux/slab.h>
@@ -32,11 +32,14 @@ static void net_service(struct kvs_work *work)
 	if (vq->running) {
 		kvs_count(vq, KVASIR_C_WAKEUPS, 1);
 		trace_kvasir_service_begin(vq);
+		kvs_poll_end(vq);
 		kvs_vq_disarm(vq);
-		if (vq->index == KVS_NET_RX)
+		if (vq->index == KVS_NET_RX) {
 			kvs_net_rx_run(q);
-		else
+			kvs_poll_wait(vq);
+		} else {
 			kvs_net_tx_run(q);
+		}
 		trace_kvasir_service_end(vq);
 	}
 	mutex_unlock(&vq->lock);
@@ -67,28 +70,6 @@ static void net_destroy(struct kvs_dev *dev)
 {
 	kvs_dev_deinit(dev);
 	kfree(to_net(dev));
-}
-
-static int net_owned(struct kvs_dev *dev)
-{
-	struct kvs_net *net = to_net(dev);
-	struct kvs_worker *worker;
-	char name[32];
-
-	snprintf(name, sizeof(name), "kvasir-net-%d", dev->id);
-	worker = kvs_worker_create(dev->mm, name);
-	if (IS_ERR(worker))
-		return PTR_ERR(worker);
-	net->worker = worker;
-	return 0;
-}
-
-static void net_disowned(struct kvs_dev *dev)
-{
-	struct kvs_net *net = to_net(dev);
-
-	kvs_worker_destroy(net->worker);
-	net->worker = NULL;
 }
 
 /* virtio 1.2, 5.1.6: the modern header always counts buffers */
@@ -134,8 +115,7 @@ static void netq_stop(struct kvs_netq *q)
 }
 
 /* Takes over the reference to @sock, also on failure. */
-static int netq_start(struct kvs_netq *q, struct kvs_worker *worker,
-		      struct socket *sock)
+static int netq_start(struct kvs_netq *q, struct socket *sock)
 {
 	__poll_t mask = q->vq->index == KVS_NET_RX ? EPOLLIN : EPOLLOUT;
 	int ret;
@@ -145,7 +125,7 @@ static int netq_start(struct kvs_netq *q, struct kvs_worker *worker,
 	ret = side_init(q);
 	if (ret)
 		goto err_sock;
-	ret = kvs_vq_start(q->vq, worker);
+	ret = kvs_vq_start(q->vq);
 	if (ret)
 		goto err_side;
 	/* Room to send is of interest only after there was none. */
@@ -199,7 +179,7 @@ static long net_set_backend(struct kvs_net *net, void __user *argp)
 	if (IS_ERR(sock))
 		return PTR_ERR(sock);
 	netq_stop(q);
-	ret = netq_start(q, net->worker, sock);
+	ret = netq_start(q, sock);
 	if (!ret)
 		kvs_dev_name_backend(&net->dev, kind);
 	return ret;
@@ -219,10 +199,9 @@ const struct kvs_dev_ops kvs_net_ops = {
 	.type = KVASIR_DEV_NET,
 	.name = "kvasir-net",
 	.features = KVS_NET_FEATURES,
+	.shared_worker = true,
 	.create = net_create,
-	.owned = net_owned,
 	.ioctl = net_ioctl,
 	.stop = net_stop,
-	.disowned = net_disowned,
 	.destroy = net_destroy,
 };

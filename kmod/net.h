@@ -122,7 +122,6 @@ struct kvs_netq {
 
 struct kvs_net {
 	struct kvs_dev dev;
-	struct kvs_worker *worker;
 	struct kvs_netq q[KVS_NET_QUEUES];
 };
 

@@ -194,6 +194,17 @@ int kvs_ring_arm(struct kvs_ring *ring)
 	return unlikely(ring->err) ? -EIO : ret;
 }
 
+int kvs_ring_pending(struct kvs_ring *ring)
+{
+	u16 idx;
+
+	if (unlikely(ring->err))
+		return -EIO;
+	if (kvs_load16(&idx, &ring->avail->idx))
+		return ring_fault(ring);
+	return idx != ring->avail_idx;
+}
+
 int kvs_ring_disarm(struct kvs_ring *ring)
 {
 	if (unlikely(ring->err))

@@ -232,6 +232,15 @@ int kvs_ring_publish(struct kvs_ring *ring);
 int kvs_ring_arm(struct kvs_ring *ring);
 
 /**
+ * kvs_ring_pending() - has the driver made an entry available
+ *
+ * "New" as in kvs_ring_arm(); nothing is written. For polling.
+ *
+ * Return: 1 or 0, -EIO (broken).
+ */
+int kvs_ring_pending(struct kvs_ring *ring);
+
+/**
  * kvs_ring_disarm() - tell the driver that no kick is needed
  *
  * Return: 0 or -EIO (broken). A hint: the driver may kick all the same.

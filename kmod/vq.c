@@ -21,6 +21,7 @@ void kvs_vq_init(struct kvs_vq *vq, struct kvs_dev *dev, u32 index)
 	vq->dev = dev;
 	vq->index = index;
 	mutex_init(&vq->lock);
+	INIT_LIST_HEAD(&vq->poll.node);
 }
 
 /* Forget all configuration. The queue is stopped. */
@@ -44,6 +45,7 @@ void kvs_vq_reset(struct kvs_vq *vq)
 	vq->log_ctx = NULL;
 	vq->mem = NULL;
 	vq->features = 0;
+	kvs_poll_set(vq, 0);
 	mutex_unlock(&vq->lock);
 }
 
@@ -62,24 +64,32 @@ static void vq_cfg_features(const struct kvs_vq *vq, struct kvs_ring_cfg *cfg)
 	cfg->one_by_one = !fast_path;
 }
 
+static void vq_set_worker(struct kvs_vq *vq, struct kvs_worker *worker)
+{
+	vq->worker = worker;
+	WRITE_ONCE(vq->worker_pid, worker ? kvs_worker_pid(worker) : 0);
+}
+
 /**
- * kvs_vq_start() - let a worker serve the queue
+ * kvs_vq_start() - let the assigned worker serve the queue
  * @vq: stopped; its backend is in place
- * @worker: whose
  *
  * The first service is queued at once: the driver may have kicked before
  * anybody listened.
  *
  * Context: the owner's, under dev->lock.
  * Return: 0, -EFAULT not configured or the ring is not readable, -EINVAL bad
- * ring layout or doorbell, -ENOMEM.
+ * ring layout or doorbell, -ENOMEM, -ENOSPC no worker can be made.
  */
-int kvs_vq_start(struct kvs_vq *vq, struct kvs_worker *worker)
+int kvs_vq_start(struct kvs_vq *vq)
 {
 	int ret;
 
 	if (!kvs_vq_configured(vq))
 		return -EFAULT;
+	ret = kvs_dev_assign_worker(vq);
+	if (ret)
+		return ret;
 
 	mutex_lock(&vq->lock);
 	vq_cfg_features(vq, &vq->cfg);
@@ -91,9 +101,9 @@ int kvs_vq_start(struct kvs_vq *vq, struct kvs_worker *worker)
 	ret = kvs_ring_start(&vq->ring, &vq->cfg);
 	if (ret)
 		goto err_chain;
-	vq->worker = worker;
-	WRITE_ONCE(vq->worker_pid, kvs_worker_pid(worker));
+	vq_set_worker(vq, vq->assigned);
 	mutex_unlock(&vq->lock);
+	rcu_assign_pointer(vq->target, vq->worker);
 
 	/* Services take nothing yet, so a failure leaves nothing in flight. */
 	if (vq->kick) {
@@ -134,7 +144,7 @@ void kvs_vq_quiesce(struct kvs_vq *vq)
 	mutex_lock(&vq->lock);
 	WRITE_ONCE(vq->running, false);
 	mutex_unlock(&vq->lock);
-	kvs_worker_flush(vq->worker);
+	kvs_worker_leave(vq->worker, vq);
 }
 
 /* Let go of the ring; the queue is quiesced and nothing is in flight. */
@@ -146,16 +156,49 @@ void kvs_vq_stop(struct kvs_vq *vq)
 	vq->cfg.base = kvs_ring_stop(&vq->ring);
 	kvfree(vq->chain);
 	vq->chain = NULL;
-	vq->worker = NULL;
-	WRITE_ONCE(vq->worker_pid, 0);
+	RCU_INIT_POINTER(vq->target, NULL);
+	vq_set_worker(vq, NULL);
 	WRITE_ONCE(vq->state, KVASIR_QUEUE_STOPPED);
 	mutex_unlock(&vq->lock);
 }
 
-/* Have the queue served. Any context; the queue has a worker. */
+/**
+ * kvs_vq_move() - let another worker serve a running queue
+ * @vq: started
+ * @worker: of the same device
+ *
+ * No two threads serve the queue, and no kick is lost: first nobody can queue
+ * its service any more, then the old worker is done with what was queued, and
+ * only then the new one is named. Kicks in between find no target and are made
+ * up for by one at the end; the second grace period sees to it that what they
+ * announced is visible to the service this starts.
+ *
+ * Context: under dev->lock, not vq->lock.
+ */
+void kvs_vq_move(struct kvs_vq *vq, struct kvs_worker *worker)
+{
+	rcu_assign_pointer(vq->target, NULL);
+	synchronize_rcu();
+	kvs_worker_leave(vq->worker, vq);
+
+	mutex_lock(&vq->lock);
+	vq_set_worker(vq, worker);
+	mutex_unlock(&vq->lock);
+	rcu_assign_pointer(vq->target, worker);
+	synchronize_rcu();
+	kvs_vq_kick(vq);
+}
+
+/* Have the queue served. Any context. */
 void kvs_vq_kick(struct kvs_vq *vq)
 {
-	kvs_work_queue(vq->worker, &vq->service);
+	struct kvs_worker *worker;
+
+	rcu_read_lock();
+	worker = rcu_dereference(vq->target);
+	if (likely(worker))
+		kvs_work_queue(worker, &vq->service);
+	rcu_read_unlock();
 }
 
 static long vq_set_num(struct kvs_vq *vq, const struct vhost_vring_state *s)
@@ -255,6 +298,22 @@ static long vq_set_addr(struct kvs_vq *vq, const struct vhost_vring_addr *a)
 	return 0;
 }
 
+/* The busy-poll limit in microseconds; also while running. */
+static long vq_set_poll(struct kvs_vq *vq, const struct vhost_vring_state *s)
+{
+	mutex_lock(&vq->lock);
+	kvs_poll_set(vq, s->num);
+	mutex_unlock(&vq->lock);
+	return 0;
+}
+
+static long vq_get_poll(struct kvs_vq *vq, struct vhost_vring_state *s,
+			void __user *argp)
+{
+	s->num = vq->poll.timeout;
+	return copy_to_user(argp, s, sizeof(*s)) ? -EFAULT : 0;
+}
+
 static long vq_set_kick(struct kvs_vq *vq, const struct vhost_vring_file *f)
 {
 	struct file *file = NULL, *old = vq->kick;
@@ -313,6 +372,10 @@ static long vq_ioctl_state(struct kvs_vq *vq, unsigned int cmd,
 		return vq_get_base(vq, &s, argp);
 	case VHOST_SET_VRING_ENDIAN:
 		return vq_set_endian(vq, &s);
+	case VHOST_SET_VRING_BUSYLOOP_TIMEOUT:
+		return vq_set_poll(vq, &s);
+	case VHOST_GET_VRING_BUSYLOOP_TIMEOUT:
+		return vq_get_poll(vq, &s, argp);
 	default:
 		return vq_get_endian(vq, &s, argp);
 	}
@@ -359,6 +422,8 @@ long kvs_vq_ioctl(struct kvs_dev *dev, unsigned int cmd, void __user *argp)
 	case VHOST_GET_VRING_BASE:
 	case VHOST_SET_VRING_ENDIAN:
 	case VHOST_GET_VRING_ENDIAN:
+	case VHOST_SET_VRING_BUSYLOOP_TIMEOUT:
+	case VHOST_GET_VRING_BUSYLOOP_TIMEOUT:
 	case VHOST_SET_VRING_ADDR:
 	case VHOST_SET_VRING_KICK:
 	case VHOST_SET_VRING_CALL:

@@ -12,36 +12,18 @@
  * operations are full barriers on the queuer's side; smp_mb__after_atomic()
  * behind the clear pairs with them: whoever finds the bit still set knows
  * that the function has not looked at its inputs yet.
+ *
+ * A worker without works polls its queues (poll.c) for a bounded time, and
+ * sleeps then: no timer, no look at the clock until somebody queues.
  */
 #include <linux/cgroup.h>
-#include <linux/completion.h>
 #include <linux/kcov.h>
 #include <linux/kthread.h>
 #include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
-#include "kvasir.h"
-
-/**
- * struct kvs_worker - a thread and its works
- * @works: queued, newest first
- * @task: the thread
- * @mm: it works in
- * @kcov: coverage handle of the creator
- * @owner: the creator, until @ready
- * @ready: the thread has joined the owner's control groups
- * @err: or could not
- */
-struct kvs_worker {
-	struct llist_head works;
-	struct task_struct *task;
-	struct mm_struct *mm;
-	u64 kcov;
-	struct task_struct *owner;
-	struct completion ready;
-	int err;
-};
+#include "worker.h"
 
 static void kvs_worker_run(struct llist_node *list)
 {
@@ -77,7 +59,12 @@ static int kvs_worker_thread(void *data)
 		if (!list) {
 			if (kthread_should_stop())
 				break;
-			schedule();
+			if (list_empty(&worker->polls)) {
+				schedule();
+			} else {
+				__set_current_state(TASK_RUNNING);
+				kvs_poll_run(worker);
+			}
 			continue;
 		}
 		__set_current_state(TASK_RUNNING);
@@ -113,6 +100,7 @@ struct kvs_worker *kvs_worker_create(struct mm_struct *mm, const char *name)
 	if (!worker)
 		return ERR_PTR(-ENOMEM);
 	init_llist_head(&worker->works);
+	INIT_LIST_HEAD(&worker->polls);
 	worker->mm = mm;
 	worker->kcov = kcov_common_handle();
 	worker->owner = current;
@@ -163,27 +151,49 @@ void kvs_work_queue(struct kvs_worker *worker, struct kvs_work *work)
 {
 	if (test_and_set_bit(0, &work->queued))
 		return;
-	llist_add(&work->node, &worker->works);
-	wake_up_process(worker->task);
+	/*
+	 * The first one wakes for all behind it. Nor need a thread be woken
+	 * that runs: llist_add() orders the two, so that its next look at the
+	 * list, which comes after set_current_state(), finds the work.
+	 */
+	if (llist_add(&work->node, &worker->works) &&
+	    !task_is_running(worker->task))
+		wake_up_process(worker->task);
 }
 
 struct kvs_flush {
 	struct kvs_work work;
+	struct kvs_vq *leaving;
 	struct completion done;
 };
 
 static void kvs_flush_fn(struct kvs_work *work)
 {
-	complete(&container_of(work, struct kvs_flush, work)->done);
+	struct kvs_flush *flush = container_of(work, struct kvs_flush, work);
+
+	if (flush->leaving)
+		kvs_poll_leave(flush->leaving);
+	complete(&flush->done);
 }
 
-/* Wait until everything queued before has run. Not under a queue's lock. */
-void kvs_worker_flush(struct kvs_worker *worker)
+/**
+ * kvs_worker_leave() - wait until everything queued before has run
+ * @worker: whose works; a poll ends at once
+ * @vq: is not polled by it any more; or NULL
+ *
+ * Context: may sleep; not under a queue's lock.
+ */
+void kvs_worker_leave(struct kvs_worker *worker, struct kvs_vq *vq)
 {
-	struct kvs_flush flush;
+	struct kvs_flush flush = { .leaving = vq };
 
 	kvs_work_init(&flush.work, kvs_flush_fn);
 	init_completion(&flush.done);
 	kvs_work_queue(worker, &flush.work);
 	wait_for_completion(&flush.done);
+}
+
+void kvs_worker_flush(struct kvs_worker *worker)
+{
+	kvs_worker_leave(worker, NULL);
 }

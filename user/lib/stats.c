@@ -45,6 +45,9 @@ static const char *const counter_names[] = {
 	[KVASIR_C_BROKEN] = "broken",
 	[KVASIR_C_NO_BUFFERS] = "no-buffers",
 	[KVASIR_C_BUDGET] = "budget",
+	[KVASIR_C_POLL_TRIES] = "poll-tries",
+	[KVASIR_C_POLL_HITS] = "poll-hits",
+	[KVASIR_C_POLL_NS] = "poll-ns",
 };
 
 _Static_assert(ARRAY_LEN(counter_names) == KVASIR_C_MAX + 1,

@@ -13,6 +13,8 @@
  *   VHOST_SET_MEM_TABLE      up to 512 regions, may be replaced while running
  *   VHOST_SET_LOG_BASE/_FD   dirty log
  *   VHOST_SET_VRING_NUM/_ADDR/_BASE/_ENDIAN/_KICK/_CALL/_ERR, _GET_VRING_BASE
+ *   VHOST_SET/GET_VRING_BUSYLOOP_TIMEOUT   microseconds, 0 off, as after open
+ *   VHOST_NEW/FREE_WORKER, VHOST_ATTACH/GET_VRING_WORKER   threads and queues
  *   VHOST_NET_SET_BACKEND    net: socket (tap, macvtap, packet) or -1, per queue
  *   KVASIR_BLK_SET_BACKEND   blk: disk, or -1, for all configured queues
  *   VHOST_RESET_OWNER        stop everything, forget the address space
@@ -29,6 +31,25 @@
 
 #include <linux/types.h>
 #include <linux/vhost.h>
+
+/* <linux/vhost.h> has these since Linux 6.5. */
+#ifndef VHOST_NEW_WORKER
+struct vhost_worker_state {
+	unsigned int worker_id;
+};
+
+struct vhost_vring_worker {
+	unsigned int index;
+	unsigned int worker_id;
+};
+
+#define VHOST_NEW_WORKER _IOR(VHOST_VIRTIO, 0x8, struct vhost_worker_state)
+#define VHOST_FREE_WORKER _IOW(VHOST_VIRTIO, 0x9, struct vhost_worker_state)
+#define VHOST_ATTACH_VRING_WORKER _IOW(VHOST_VIRTIO, 0x15, \
+				       struct vhost_vring_worker)
+#define VHOST_GET_VRING_WORKER _IOWR(VHOST_VIRTIO, 0x16, \
+				     struct vhost_vring_worker)
+#endif
 
 /* 'K' 0xa0-0xbf is not listed in Documentation/userspace-api/ioctl. */
 #define KVASIR_IOCTL 'K'
@@ -173,6 +194,9 @@ enum kvasir_counter {
 	KVASIR_C_BROKEN,	/* times the queue was declared broken */
 	KVASIR_C_NO_BUFFERS,	/* net: receive stopped, the guest offered no buffer */
 	KVASIR_C_BUDGET,	/* times a service ended for its budget */
+	KVASIR_C_POLL_TRIES,	/* times the worker polled for work of the queue */
+	KVASIR_C_POLL_HITS,	/* of them, those that found some */
+	KVASIR_C_POLL_NS,	/* time spent so; queues polled together count it each */
 
 	__KVASIR_C_MAX,
 	KVASIR_C_MAX = __KVASIR_C_MAX - 1
