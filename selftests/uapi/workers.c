@@ -414,7 +414,7 @@ static long long stat_field(uint32_t pid, int n)
 	ASSERT(fgets(line, sizeof(line), f), "%s is empty", path);
 	fclose(f);
 	p = strrchr(line, ')');
-	for (n -= 1; p && n > 0; n--)
+	for (n -= 2; p && n > 0; n--)
 		p = strchr(p + 1, ' ');
 	ASSERT(p, "%s is short", path);
 	return strtoll(p, NULL, 10);
