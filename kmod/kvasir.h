@@ -66,6 +66,7 @@ void kvs_work_init(struct kvs_work *work, kvs_work_fn fn);
 void kvs_work_queue(struct kvs_worker *worker, struct kvs_work *work);
 void kvs_worker_flush(struct kvs_worker *worker);
 void kvs_worker_leave(struct kvs_worker *worker, struct kvs_vq *vq);
+struct kvs_chain *kvs_worker_chain(const struct kvs_worker *worker);
 pid_t kvs_worker_pid(const struct kvs_worker *worker);
 
 /* ---- doorbell.c (H1): a file that becomes ready queues work ---- */
@@ -151,7 +152,7 @@ struct kvs_dev;
  * @features: the device's features, ditto
  * @log_base: dirty bitmap in the owner's address space, or NULL
  * @log_ctx: signalled when something was logged, or NULL
- * @chain: scratch for kvs_ring_pop(); allocated while running
+ * @chain: scratch for kvs_ring_pop(), the worker's: valid within one service
  * @count: by enum kvasir_counter; written under @lock, read without
  */
 struct kvs_vq {

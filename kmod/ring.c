@@ -196,13 +196,10 @@ int kvs_ring_arm(struct kvs_ring *ring)
 
 int kvs_ring_pending(struct kvs_ring *ring)
 {
-	u16 idx;
-
 	if (unlikely(ring->err))
 		return -EIO;
-	if (kvs_load16(&idx, &ring->avail->idx))
-		return ring_fault(ring);
-	return idx != ring->avail_idx;
+	return ring->packed ? kvs_packed_pending(ring) :
+			      kvs_split_pending(ring);
 }
 
 int kvs_ring_disarm(struct kvs_ring *ring)

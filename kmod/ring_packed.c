@@ -322,3 +322,19 @@ int kvs_packed_disarm(struct kvs_ring *ring)
 {
 	return packed_event(ring, EVENT(VRING_PACKED_EVENT_FLAG_DISABLE));
 }
+
+int kvs_packed_pending(struct kvs_ring *ring)
+{
+	u16 seen = ring->avail_idx;
+	u64 word;
+
+	if (!kvs_access_begin(ring->desc, sizeof(*ring->desc)))
+		return kvs_ring_fault(ring);
+	kvs_get64(word, &ring->desc[kvs_pos_index(seen)].word, fault);
+	kvs_access_end();
+	return offered(word, seen);
+
+fault:
+	kvs_access_end();
+	return kvs_ring_fault(ring);
+}

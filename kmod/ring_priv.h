@@ -66,6 +66,7 @@ int kvs_split_flush(struct kvs_ring *ring);
 int kvs_split_publish(struct kvs_ring *ring);
 int kvs_split_arm(struct kvs_ring *ring);
 int kvs_split_disarm(struct kvs_ring *ring);
+int kvs_split_pending(struct kvs_ring *ring);
 
 int kvs_packed_check(const struct kvs_ring_cfg *cfg);
 int kvs_packed_start(struct kvs_ring *ring, const struct kvs_ring_cfg *cfg);
@@ -75,5 +76,6 @@ int kvs_packed_flush(struct kvs_ring *ring);
 int kvs_packed_publish(struct kvs_ring *ring);
 int kvs_packed_arm(struct kvs_ring *ring);
 int kvs_packed_disarm(struct kvs_ring *ring);
+int kvs_packed_pending(struct kvs_ring *ring);
 
 #endif /* KVS_RING_PRIV_H */

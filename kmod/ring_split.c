@@ -323,3 +323,12 @@ int kvs_split_disarm(struct kvs_ring *ring)
 		      sizeof(u16));
 	return 0;
 }
+
+int kvs_split_pending(struct kvs_ring *ring)
+{
+	u16 idx;
+
+	if (kvs_load16(&idx, &ring->avail->idx))
+		return kvs_ring_fault(ring);
+	return idx != ring->avail_idx;
+}

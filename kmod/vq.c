@@ -64,9 +64,11 @@ static void vq_cfg_features(const struct kvs_vq *vq, struct kvs_ring_cfg *cfg)
 	cfg->one_by_one = !fast_path;
 }
 
+/* Under vq->lock, except that reports read the pid as it is. */
 static void vq_set_worker(struct kvs_vq *vq, struct kvs_worker *worker)
 {
 	vq->worker = worker;
+	vq->chain = worker ? kvs_worker_chain(worker) : NULL;
 	WRITE_ONCE(vq->worker_pid, worker ? kvs_worker_pid(worker) : 0);
 }
 
@@ -93,16 +95,12 @@ int kvs_vq_start(struct kvs_vq *vq)
 
 	mutex_lock(&vq->lock);
 	vq_cfg_features(vq, &vq->cfg);
-	vq->chain = kvmalloc(sizeof(*vq->chain), GFP_KERNEL_ACCOUNT);
-	if (!vq->chain) {
-		ret = -ENOMEM;
-		goto err;
-	}
 	ret = kvs_ring_start(&vq->ring, &vq->cfg);
-	if (ret)
-		goto err_chain;
-	vq_set_worker(vq, vq->assigned);
+	if (!ret)
+		vq_set_worker(vq, vq->assigned);
 	mutex_unlock(&vq->lock);
+	if (ret)
+		return ret;
 	rcu_assign_pointer(vq->target, vq->worker);
 
 	/* Services take nothing yet, so a failure leaves nothing in flight. */
@@ -120,13 +118,6 @@ int kvs_vq_start(struct kvs_vq *vq)
 	mutex_unlock(&vq->lock);
 	kvs_vq_kick(vq);
 	return 0;
-
-err_chain:
-	kvfree(vq->chain);
-	vq->chain = NULL;
-err:
-	mutex_unlock(&vq->lock);
-	return ret;
 }
 
 /**
@@ -154,8 +145,6 @@ void kvs_vq_stop(struct kvs_vq *vq)
 		return;
 	mutex_lock(&vq->lock);
 	vq->cfg.base = kvs_ring_stop(&vq->ring);
-	kvfree(vq->chain);
-	vq->chain = NULL;
 	RCU_INIT_POINTER(vq->target, NULL);
 	vq_set_worker(vq, NULL);
 	WRITE_ONCE(vq->state, KVASIR_QUEUE_STOPPED);

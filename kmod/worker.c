@@ -22,6 +22,7 @@
 #include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/vmalloc.h>
 
 #include "worker.h"
 
@@ -99,6 +100,12 @@ struct kvs_worker *kvs_worker_create(struct mm_struct *mm, const char *name)
 	worker = kzalloc(sizeof(*worker), GFP_KERNEL_ACCOUNT);
 	if (!worker)
 		return ERR_PTR(-ENOMEM);
+	/* A little over a power of two, which kvmalloc() would round up. */
+	worker->chain = __vmalloc(sizeof(*worker->chain), GFP_KERNEL_ACCOUNT);
+	if (!worker->chain) {
+		ret = -ENOMEM;
+		goto err_free;
+	}
 	init_llist_head(&worker->works);
 	INIT_LIST_HEAD(&worker->polls);
 	worker->mm = mm;
@@ -122,6 +129,7 @@ struct kvs_worker *kvs_worker_create(struct mm_struct *mm, const char *name)
 err_stop:
 	kthread_stop(worker->task);
 err_free:
+	vfree(worker->chain);
 	kfree(worker);
 	return ERR_PTR(ret);
 }
@@ -132,7 +140,13 @@ void kvs_worker_destroy(struct kvs_worker *worker)
 	if (!worker)
 		return;
 	kthread_stop(worker->task);
+	vfree(worker->chain);
 	kfree(worker);
+}
+
+struct kvs_chain *kvs_worker_chain(const struct kvs_worker *worker)
+{
+	return worker->chain;
 }
 
 pid_t kvs_worker_pid(const struct kvs_worker *worker)

@@ -11,6 +11,7 @@
  * struct kvs_worker - a thread and its works
  * @works: queued, newest first
  * @task: the thread
+ * @chain: scratch for the queue being served
  * @id: names it towards the owner; index in the device's table
  * @mm: it works in
  * @kcov: coverage handle of the creator
@@ -25,6 +26,7 @@
 struct kvs_worker {
 	struct llist_head works;
 	struct task_struct *task;
+	struct kvs_chain *chain;
 	u32 id;
 	struct mm_struct *mm;
 	u64 kcov;
