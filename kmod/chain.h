@@ -110,6 +110,46 @@ static inline void kvs_chain_init(struct kvs_chain *chain, u16 head)
 }
 
 /**
+ * kvs_chain_one() - the common chain: one buffer, all of it in one region
+ * @chain: filled in whole when it is such a chain, else undefined
+ * @mem: translates the buffer
+ * @hint: see kvs_mem_hit()
+ * @d: private copy of the descriptor
+ * @flags: of it
+ * @head: names the chain
+ *
+ * Return: false when it is not; then begin with kvs_chain_init().
+ */
+static inline bool kvs_chain_one(struct kvs_chain *chain,
+				 const struct kvs_mem *mem, u32 *hint,
+				 const struct kvs_desc *d, u16 flags, u16 head)
+{
+	bool in = flags & VRING_DESC_F_WRITE;
+	u32 len = kvs_desc_len(d);
+	void __user *hva;
+
+	if (unlikely(flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT) ||
+		     !len))
+		return false;
+	hva = kvs_mem_hit(mem, hint, d->addr, len);
+	if (unlikely(!hva))
+		return false;
+	chain->head = head;
+	chain->err = KVS_CHAIN_OK;
+	chain->nr_out = !in;
+	chain->nr_in = in;
+	chain->out_len = in ? 0 : len;
+	chain->in_len = in ? len : 0;
+	chain->nr_iov_out = !in;
+	chain->nr_iov_in = in;
+	chain->seg[0].gpa = d->addr;
+	chain->seg[0].len = len;
+	chain->iov[0].iov_base = hva;
+	chain->iov[0].iov_len = len;
+	return true;
+}
+
+/**
  * kvs_chain_add() - append one buffer
  * @chain: not refused so far
  * @mem: translates it

@@ -30,6 +30,7 @@ typedef uint64_t u64;
 #define U64_MAX		UINT64_MAX
 #endif
 #define likely(x)	__builtin_expect(!!(x), 1)
+#define noinline	__attribute__((__noinline__))
 #ifndef __always_inline
 #define __always_inline	inline __attribute__((__always_inline__))
 #endif

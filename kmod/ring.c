@@ -99,24 +99,10 @@ u32 kvs_ring_stop(struct kvs_ring *ring)
 int kvs_ring_pop(struct kvs_ring *ring, const struct kvs_mem *mem,
 		 struct kvs_chain *chain)
 {
-	int ret;
-
 	if (unlikely(ring->err))
 		return -EIO;
-	ret = ring->packed ? kvs_packed_pop(ring, mem, chain) :
-			     kvs_split_pop(ring, mem, chain);
-	if (ret <= 0)
-		return ret;
-
-	__set_bit(chain->head, ring->busy);
-	ring->inflight++;
-	if (ring->in_order) {
-		if (chain->in_len || chain->err)
-			__clear_bit(chain->head, ring->quiet);
-		else
-			__set_bit(chain->head, ring->quiet);
-	}
-	return unlikely(chain->err) ? KVS_POP_REFUSED : KVS_POP_CHAIN;
+	return ring->packed ? kvs_packed_pop(ring, mem, chain) :
+			      kvs_split_pop(ring, mem, chain);
 }
 
 void kvs_ring_unpop(struct kvs_ring *ring, u16 head)
@@ -142,7 +128,6 @@ void kvs_ring_unpop(struct kvs_ring *ring, u16 head)
 
 int kvs_ring_put(struct kvs_ring *ring, u16 head, u32 len)
 {
-	u16 n = ring->packed ? ring->count[head] : 1;
 	struct kvs_used *u;
 
 	/* Also on a broken ring: the chain is not in flight any more. */
@@ -151,7 +136,7 @@ int kvs_ring_put(struct kvs_ring *ring, u16 head, u32 len)
 	if (unlikely(ring->err))
 		return -EIO;
 
-	if (ring->nr_done && ring->done_quiet) {
+	if (ring->done_quiet) {
 		u = &ring->done[ring->nr_done - 1];
 	} else {
 		u = &ring->done[ring->nr_done++];
@@ -159,10 +144,13 @@ int kvs_ring_put(struct kvs_ring *ring, u16 head, u32 len)
 	}
 	u->id = head;
 	u->len = len;
-	ring->done_quiet = ring->in_order && test_bit(head, ring->quiet);
-	ring->next_used = ring->packed ?
-			  kvs_pos_add(ring->num, ring->next_used, n) :
-			  ring->next_used + 1;
+	if (ring->in_order)
+		ring->done_quiet = test_bit(head, ring->quiet);
+	if (ring->packed)
+		ring->next_used = kvs_pos_add(ring->num, ring->next_used,
+					      ring->count[head]);
+	else
+		ring->next_used++;
 	if (likely(ring->nr_done < ring->batch))
 		return 0;
 	return ring->packed ? kvs_packed_flush(ring) : kvs_split_flush(ring);

@@ -78,7 +78,7 @@ static inline bool offered(u64 word, u16 pos)
  * Read ahead from @pos on, up to a descriptor that is not available.
  * Returns how many there are, or -EIO.
  */
-static int packed_fetch(struct kvs_ring *ring, u16 pos)
+static noinline int packed_fetch(struct kvs_ring *ring, u16 pos)
 {
 	bool fault = true;
 	u16 i;
@@ -96,7 +96,7 @@ static int packed_fetch(struct kvs_ring *ring, u16 pos)
 		smp_rmb();	/* P1 */
 		kvs_get64(ring->win[i].addr, &d->addr, out);
 		ring->win[i].word = word;
-		pos = kvs_pos_add(ring->num, pos, 1);
+		pos = kvs_pos_next(ring->num, pos);
 	}
 	fault = false;
 out:
@@ -135,44 +135,70 @@ static inline int packed_more(struct kvs_ring *ring, u16 pos)
 	return ring->win_next == ring->win_nr ? packed_fetch(ring, pos) : 1;
 }
 
-int kvs_packed_pop(struct kvs_ring *ring, const struct kvs_mem *mem,
-		   struct kvs_chain *chain)
+/*
+ * Walk a chain from @pos on, which moves behind it. Its id becomes the head.
+ * Returns the number of its descriptors or -EIO.
+ */
+static noinline int packed_walk(struct kvs_ring *ring,
+				const struct kvs_mem *mem, u16 *pos,
+				struct kvs_chain *chain)
 {
 	u32 n = 0, room = ring->num - ring->owned;
-	u16 pos = ring->next_avail, id;
 	const struct kvs_desc *d;
 	int ret;
 
-	ret = packed_more(ring, pos);
-	if (ret <= 0)
-		return ret;
 	kvs_chain_init(chain, 0);
 	for (;;) {
 		if (unlikely(n == room))
 			return kvs_ring_break(ring, KVS_RING_AVAIL_JUMP);
 		d = &ring->win[ring->win_next++];
-		pos = kvs_pos_add(ring->num, pos, 1);
+		*pos = kvs_pos_next(ring->num, *pos);
 		packed_add(ring, mem, d, ++n, chain);
 		if (!(kvs_packed_flags(d) & VRING_DESC_F_NEXT))
 			break;
-		ret = packed_more(ring, pos);
+		ret = packed_more(ring, *pos);
 		if (ret < 0)
 			return ret;
 		if (unlikely(!ret))
 			return kvs_ring_break(ring, KVS_RING_BAD_WRAP);
 	}
+	chain->head = kvs_packed_id(d);
+	return n;
+}
 
-	id = kvs_packed_id(d);
+int kvs_packed_pop(struct kvs_ring *ring, const struct kvs_mem *mem,
+		   struct kvs_chain *chain)
+{
+	u16 pos = ring->next_avail, id;
+	const struct kvs_desc *d;
+	int n;
+
+	n = packed_more(ring, pos);
+	if (n <= 0)
+		return n;
+	d = &ring->win[ring->win_next];
+	if (likely(ring->owned < ring->num &&
+		   kvs_chain_one(chain, mem, &ring->hint, d,
+				 kvs_packed_flags(d), kvs_packed_id(d)))) {
+		ring->win_next++;
+		pos = kvs_pos_next(ring->num, pos);
+		n = 1;
+	} else {
+		n = packed_walk(ring, mem, &pos, chain);
+		if (n < 0)
+			return n;
+	}
+
+	id = chain->head;
 	if (unlikely(id >= ring->num))
 		return kvs_ring_break(ring, KVS_RING_BAD_HEAD);
 	id = kvs_index(id, ring->num);
 	if (unlikely(test_bit(id, ring->busy)))
 		return kvs_ring_break(ring, KVS_RING_HEAD_BUSY);
-	chain->head = id;
 	ring->count[id] = n;
 	ring->owned += n;
 	ring->next_avail = pos;
-	return 1;
+	return kvs_ring_taken(ring, chain);
 }
 
 /* The flags of a used descriptor. */
@@ -219,7 +245,7 @@ static void packed_written(struct kvs_ring *ring)
 				    kvs_pos_index(ring->done[i].slot) *
 				    sizeof(struct kvs_raw_desc),
 				    sizeof(struct kvs_raw_desc));
-	ring->nr_done = 0;
+	kvs_ring_written(ring);
 }
 
 int kvs_packed_flush(struct kvs_ring *ring)

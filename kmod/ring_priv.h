@@ -18,11 +18,40 @@ static inline void kvs_ring_told(struct kvs_ring *ring, enum kvs_ring_area area,
 		ring->watch(ring, area, offset, len);
 }
 
+/* The chain just read is in flight. Returns what kvs_ring_pop() does. */
+static inline int kvs_ring_taken(struct kvs_ring *ring,
+				 const struct kvs_chain *chain)
+{
+	__set_bit(chain->head, ring->busy);
+	ring->inflight++;
+	if (ring->in_order) {
+		if (chain->in_len || chain->err)
+			__clear_bit(chain->head, ring->quiet);
+		else
+			__set_bit(chain->head, ring->quiet);
+	}
+	return unlikely(chain->err) ? KVS_POP_REFUSED : KVS_POP_CHAIN;
+}
+
+/* What was kept back is written. */
+static inline void kvs_ring_written(struct kvs_ring *ring)
+{
+	ring->nr_done = 0;
+	ring->done_quiet = false;
+}
+
 /* ---- positions in a packed ring: KVS_RING_WRAP and the descriptor ---- */
 
 static inline u16 kvs_pos_index(u16 pos)
 {
 	return pos & ~KVS_RING_WRAP;
+}
+
+/* The next descriptor; with the largest ring the wrap counter is the carry. */
+static inline u16 kvs_pos_next(u16 num, u16 pos)
+{
+	pos++;
+	return kvs_pos_index(pos) == num ? ~pos & KVS_RING_WRAP : pos;
 }
 
 /* @n descriptors further, at most once round. */

@@ -69,7 +69,7 @@ int kvs_split_start(struct kvs_ring *ring, const struct kvs_ring_cfg *cfg)
  * is wrong with one of them matters when its turn comes, and not before.
  * Returns 1 if there are any, 0, or -EIO.
  */
-static int split_fetch(struct kvs_ring *ring)
+static noinline int split_fetch(struct kvs_ring *ring)
 {
 	u16 pos = ring->next_avail, idx = ring->avail_idx, i = 0, n;
 
@@ -124,15 +124,18 @@ fault:
 }
 
 /*
- * Walk a chain from the copy @d of its first descriptor on. The walk ends
+ * Walk a chain from the copy @first of its first descriptor on. The walk ends
  * after as many steps as the table has entries, and after KVS_CHAIN_MAX.
  * Returns 0, also for a refused chain, or -EFAULT.
  */
-static int split_walk(struct kvs_ring *ring, const struct kvs_mem *mem,
-		      struct kvs_desc d, struct kvs_chain *chain)
+static noinline int split_walk(struct kvs_ring *ring, const struct kvs_mem *mem,
+			       const struct kvs_desc *first, u16 head,
+			       struct kvs_chain *chain)
 {
+	struct kvs_desc d = *first;
 	u32 steps = 1;
 
+	kvs_chain_init(chain, head);
 	for (;;) {
 		u16 flags = kvs_split_flags(&d);
 
@@ -165,6 +168,7 @@ static int split_walk(struct kvs_ring *ring, const struct kvs_mem *mem,
 int kvs_split_pop(struct kvs_ring *ring, const struct kvs_mem *mem,
 		  struct kvs_chain *chain)
 {
+	const struct kvs_desc *d;
 	u16 head;
 	int ret;
 
@@ -173,6 +177,7 @@ int kvs_split_pop(struct kvs_ring *ring, const struct kvs_mem *mem,
 		if (ret <= 0)
 			return ret;
 	}
+	d = &ring->win[ring->win_next];
 	head = ring->win_head[ring->win_next];
 	if (unlikely(head >= ring->num))
 		return kvs_ring_break(ring, KVS_RING_BAD_HEAD);
@@ -180,12 +185,13 @@ int kvs_split_pop(struct kvs_ring *ring, const struct kvs_mem *mem,
 	if (unlikely(test_bit(head, ring->busy)))
 		return kvs_ring_break(ring, KVS_RING_HEAD_BUSY);
 
-	kvs_chain_init(chain, head);
-	if (split_walk(ring, mem, ring->win[ring->win_next], chain))
+	if (!kvs_chain_one(chain, mem, &ring->hint, d, kvs_split_flags(d),
+			   head) &&
+	    split_walk(ring, mem, d, head, chain))
 		return kvs_ring_fault(ring);
 	ring->win_next++;
 	ring->next_avail++;
-	return 1;
+	return kvs_ring_taken(ring, chain);
 }
 
 /* Inside a section: the entries kept back go into the used ring. */
@@ -217,7 +223,7 @@ static void split_written(struct kvs_ring *ring)
 			ring->watch(ring, KVS_AREA_USED,
 				    used_offset(ring, ring->done[i].slot),
 				    sizeof(struct vring_used_elem));
-	ring->nr_done = 0;
+	kvs_ring_written(ring);
 }
 
 int kvs_split_flush(struct kvs_ring *ring)
