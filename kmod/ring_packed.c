@@ -66,49 +66,62 @@ int kvs_packed_start(struct kvs_ring *ring, const struct kvs_ring_cfg *cfg)
 	       -EFAULT : 0;
 }
 
-/* Has the driver made the descriptor at @pos available this time round? */
-static inline bool offered(u64 word, u16 pos)
+/* The flags of a descriptor that is available in the round of @pos. */
+static inline u64 offered(u16 pos)
 {
-	u16 flags = (u16)(word >> 48) & (AVAIL | USED);
+	return (u64)(pos & KVS_RING_WRAP ? AVAIL : USED) << 48;
+}
 
-	return flags == (pos & KVS_RING_WRAP ? AVAIL : USED);
+#define OFFERED_MASK	((u64)(AVAIL | USED) << 48)
+
+/*
+ * Inside a section: read up to @max descriptors, which lie side by side and
+ * begin at @pos, into @to. Returns how many of them are available; *fault tells
+ * why there are not more.
+ */
+static __always_inline u16 packed_read(struct kvs_ring *ring, u16 pos, u16 max,
+				       struct kvs_desc *to, bool *fault)
+{
+	struct kvs_raw_desc __user *d = ring->desc +
+		kvs_index(kvs_pos_index(pos), ring->num);
+	u64 want = offered(pos), word;
+	u16 i;
+
+	*fault = true;
+	for (i = 0; i < max; i++, d++, to++) {
+		kvs_get64(word, &d->word, out);
+		if ((word & OFFERED_MASK) != want)
+			break;
+		smp_rmb();	/* P1 */
+		kvs_get64(to->addr, &d->addr, out);
+		to->word = word;
+	}
+	*fault = false;
+out:
+	return i;
 }
 
 /*
- * Read ahead from @pos on, up to a descriptor that is not available.
- * Returns how many there are, or -EIO.
+ * Read ahead from @pos on, up to a descriptor that is not available, or to the
+ * end of the ring. Returns how many there are, or -EIO.
  */
 static noinline int packed_fetch(struct kvs_ring *ring, u16 pos)
 {
-	bool fault = true;
-	u16 i;
+	u16 max = min_t(u16, ring->batch, ring->num - kvs_pos_index(pos)), n;
+	bool fault;
 
 	if (!kvs_access_begin(ring->desc, sizeof(*ring->desc)))
 		return kvs_ring_fault(ring);
-	for (i = 0; i < ring->batch; i++) {
-		struct kvs_raw_desc __user *d = ring->desc +
-			kvs_index(kvs_pos_index(pos), ring->num);
-		u64 word;
-
-		kvs_get64(word, &d->word, out);
-		if (!offered(word, pos))
-			break;
-		smp_rmb();	/* P1 */
-		kvs_get64(ring->win[i].addr, &d->addr, out);
-		ring->win[i].word = word;
-		pos = kvs_pos_next(ring->num, pos);
-	}
-	fault = false;
-out:
+	n = packed_read(ring, pos, max, ring->win, &fault);
 	kvs_access_end();
-	if (unlikely(fault && !i))
+	if (unlikely(fault && !n))
 		return kvs_ring_fault(ring);
-	ring->avail_idx = pos;
-	if (i) {	/* else: what was taken last may still be given back */
+	ring->avail_idx = kvs_pos_add(ring->num, pos, n);
+	if (n) {	/* else: what was taken last may still be given back */
 		ring->win_next = 0;
-		ring->win_nr = i;
+		ring->win_nr = n;
 	}
-	return i;
+	return n;
 }
 
 /* One more descriptor of a chain, the @n-th. */
@@ -201,13 +214,6 @@ int kvs_packed_pop(struct kvs_ring *ring, const struct kvs_mem *mem,
 	return kvs_ring_taken(ring, chain);
 }
 
-/* The flags of a used descriptor. */
-static inline u16 used_flags(const struct kvs_used *u)
-{
-	return (u->slot & KVS_RING_WRAP ? AVAIL | USED : 0) |
-	       (u->len ? VRING_DESC_F_WRITE : 0);
-}
-
 /*
  * Inside a section: write the used descriptors kept back. The first one that
  * the driver waits for keeps the flags of an available one; with it hidden the
@@ -215,18 +221,21 @@ static inline u16 used_flags(const struct kvs_used *u)
  */
 static __always_inline int packed_write(struct kvs_ring *ring)
 {
-	u16 i;
+	struct kvs_raw_desc __user *desc = ring->desc;
+	const struct kvs_used *u = ring->done, *end = u + ring->nr_done;
+	u16 first = ring->used_idx;
 
-	for (i = 0; i < ring->nr_done; i++) {
-		const struct kvs_used *u = &ring->done[i];
-		u16 flags = used_flags(u);
+	for (; u < end; u++) {
+		u16 flags = u->len ? VRING_DESC_F_WRITE : 0;
 
-		if (u->slot == ring->used_idx) {
+		if (u->slot & KVS_RING_WRAP)
+			flags |= AVAIL | USED;
+		if (u->slot == first) {
 			ring->first_flags = flags;
-			flags = u->slot & KVS_RING_WRAP ? AVAIL : USED;
+			flags = first & KVS_RING_WRAP ? AVAIL : USED;
 		}
 		kvs_put64(u->len | (u64)u->id << 32 | (u64)flags << 48,
-			  &ring->desc[kvs_pos_index(u->slot)].word, fault);
+			  &desc[kvs_pos_index(u->slot)].word, fault);
 	}
 	return 0;
 
@@ -337,7 +346,7 @@ int kvs_packed_arm(struct kvs_ring *ring)
 	ring->armed = true;
 	if (write)
 		kvs_ring_told(ring, KVS_AREA_USED, 0, sizeof(u32));
-	return offered(word, seen);
+	return (word & OFFERED_MASK) == offered(seen);
 
 fault:
 	kvs_access_end();

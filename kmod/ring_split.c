@@ -65,41 +65,51 @@ int kvs_split_start(struct kvs_ring *ring, const struct kvs_ring_cfg *cfg)
 }
 
 /*
- * Read ahead: entries and the first descriptor of each, in one section. What
- * is wrong with one of them matters when its turn comes, and not before.
- * Returns 1 if there are any, 0, or -EIO.
+ * Inside a section: read @n entries from @pos on, and the first descriptor of
+ * each. What is wrong with one of them matters when its turn comes, and not
+ * before. Returns how many could be read.
  */
+static __always_inline u16 split_read(struct kvs_ring *ring, u16 pos, u16 n)
+{
+	struct vring_avail __user *avail = ring->avail;
+	struct kvs_raw_desc __user *desc = ring->desc;
+	u16 num = ring->num, i;
+
+	for (i = 0; i < n; i++, pos++) {
+		struct kvs_raw_desc __user *d = desc;
+		u16 head;
+
+		kvs_get16(head, &avail->ring[pos & (num - 1)], fault);
+		ring->win_head[i] = head;
+		if (likely(head < num))
+			d += kvs_index(head, num);
+		kvs_get64(ring->win[i].addr, &d->addr, fault);
+		kvs_get64(ring->win[i].word, &d->word, fault);
+	}
+fault:
+	return i;
+}
+
+/* Read ahead, in one section. Returns 1 if there is something, 0, or -EIO. */
 static noinline int split_fetch(struct kvs_ring *ring)
 {
-	u16 pos = ring->next_avail, idx = ring->avail_idx, i = 0, n;
+	u16 pos = ring->next_avail, idx = ring->avail_idx, n = 0;
 
 	if (!kvs_access_begin(ring->avail, sizeof(*ring->avail)))
 		return kvs_ring_fault(ring);
 	if (idx == pos) {
-		kvs_get16(idx, &ring->avail->idx, fault);
+		kvs_get16(idx, &ring->avail->idx, out);
 		if (idx == pos || (u16)(idx - pos) > ring->num)
 			goto none;
 		smp_rmb();	/* S1 */
 		ring->avail_idx = idx;
 	}
-	n = min_t(u16, idx - pos, ring->batch);
-	for (; i < n; i++, pos++) {
-		struct kvs_raw_desc __user *d = ring->desc;
-		u16 head;
-
-		kvs_get16(head, &ring->avail->ring[pos & ring_mask(ring)],
-			  fault);
-		ring->win_head[i] = head;
-		if (likely(head < ring->num))
-			d += kvs_index(head, ring->num);
-		kvs_get64(ring->win[i].addr, &d->addr, fault);
-		kvs_get64(ring->win[i].word, &d->word, fault);
-	}
-fault:
+	n = split_read(ring, pos, min_t(u16, idx - pos, ring->batch));
+out:
 	kvs_access_end();
 	ring->win_next = 0;
-	ring->win_nr = i;
-	return i ? 1 : kvs_ring_fault(ring);
+	ring->win_nr = n;
+	return n ? 1 : kvs_ring_fault(ring);
 
 none:
 	kvs_access_end();
@@ -197,12 +207,12 @@ int kvs_split_pop(struct kvs_ring *ring, const struct kvs_mem *mem,
 /* Inside a section: the entries kept back go into the used ring. */
 static __always_inline int split_write(struct kvs_ring *ring)
 {
-	u16 i;
+	struct vring_used __user *used = ring->used;
+	const struct kvs_used *u = ring->done, *end = u + ring->nr_done;
+	u16 mask = ring_mask(ring);
 
-	for (i = 0; i < ring->nr_done; i++) {
-		const struct kvs_used *u = &ring->done[i];
-		struct vring_used_elem __user *e =
-			&ring->used->ring[u->slot & ring_mask(ring)];
+	for (; u < end; u++) {
+		struct vring_used_elem __user *e = &used->ring[u->slot & mask];
 
 		kvs_put32(u->id, &e->id, fault);
 		kvs_put32(u->len, &e->len, fault);
