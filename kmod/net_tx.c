@@ -3,12 +3,12 @@
  * H3: frames from the guest.
  *
  * The virtio-net header is copied once, checked, and the copy is what the
- * lower device sees. A tap or macvtap takes frames in batches
- * (net_batch.c) if they fit a page, or are to be segmented. Everything else goes by sendmsg() for each frame: a
- * short one is copied behind its header; a long one is pinned and handed over
- * as pages, which the lower device copies into its buffers before sendmsg()
- * returns, so the chain is done then in every case. Frames stay in order: the
- * batch goes first.
+ * lower device sees. A tap or macvtap takes frames in batches (net_batch.c) if
+ * they fit a page, or are to be segmented. Everything else goes by sendmsg()
+ * for each frame: a short one is copied behind its header; a long one is pinned
+ * and handed over as pages, which the lower device copies into its buffers
+ * before sendmsg() returns, so the chain is done then in every case. Frames
+ * stay in order: the batch goes first.
  *
  * Errors of the lower device: out of memory or buffers means try again later
  * (the frame stays in the ring; the waits grow), anything else drops the frame
