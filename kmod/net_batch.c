@@ -29,44 +29,6 @@
 #include "trace.h"
 
 #define SHINFO	SKB_DATA_ALIGN(sizeof(struct skb_shared_info))
-/* Copies of up to so much are a loop: starting a string copy costs more. */
-#define COPY_INLINE	256
-
-/* Copy words; only called with less than COPY_INLINE bytes. */
-static bool copy_words(u8 *dst, const u8 __user *src, u32 len)
-{
-	if (!user_read_access_begin(src, len))
-		return false;
-	for (; len >= 32; len -= 32, src += 32, dst += 32) {
-		unsafe_get_user(*(u64 *)dst, (u64 __user *)src, fault);
-		unsafe_get_user(*(u64 *)(dst + 8), (u64 __user *)(src + 8),
-				fault);
-		unsafe_get_user(*(u64 *)(dst + 16), (u64 __user *)(src + 16),
-				fault);
-		unsafe_get_user(*(u64 *)(dst + 24), (u64 __user *)(src + 24),
-				fault);
-	}
-	for (; len >= 8; len -= 8, src += 8, dst += 8)
-		unsafe_get_user(*(u64 *)dst, (u64 __user *)src, fault);
-	if (len & 4) {
-		unsafe_get_user(*(u32 *)dst, (u32 __user *)src, fault);
-		src += 4;
-		dst += 4;
-	}
-	if (len & 2) {
-		unsafe_get_user(*(u16 *)dst, (u16 __user *)src, fault);
-		src += 2;
-		dst += 2;
-	}
-	if (len & 1)
-		unsafe_get_user(*dst, src, fault);
-	user_read_access_end();
-	return true;
-
-fault:
-	user_read_access_end();
-	return false;
-}
 
 /* Copy the readable part of the chain. */
 static bool copy_chain(const struct kvs_chain *c, void *dst)
@@ -74,13 +36,9 @@ static bool copy_chain(const struct kvs_chain *c, void *dst)
 	u32 i;
 
 	for (i = 0; i < c->nr_iov_out; i++) {
-		const void __user *src = c->iov[i].iov_base;
-		size_t len = c->iov[i].iov_len;
-
-		if (len < COPY_INLINE ? !copy_words(dst, src, len) :
-					__copy_from_user(dst, src, len))
+		if (kvs_load(dst, c->iov[i].iov_base, c->iov[i].iov_len))
 			return false;
-		dst += len;
+		dst += c->iov[i].iov_len;
 	}
 	return true;
 }
