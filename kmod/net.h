@@ -22,34 +22,6 @@ enum { KVS_NET_RX, KVS_NET_TX, KVS_NET_QUEUES };
 /* Receive buffers one frame may be spread over. */
 #define KVS_NET_MAX_HEADS	128
 
-/**
- * struct kvs_net_rx - receive side
- * @ring: the tap's queue of frames; NULL for other sockets
- * @frames: taken from @ring and not yet received
- * @first, @last: window of @frames in use
- * @iov: buffers collected for one frame
- * @nr_iov: its elements in use
- * @in_len: bytes they hold
- * @heads, @lens: the chains they came from
- * @nr_heads: of them
- * @segs: their writable segments, for the dirty log
- * @nr_segs: of them
- */
-struct kvs_net_rx {
-	struct ptr_ring *ring;
-	void *frames[KVS_NET_BATCH];
-	u32 first;
-	u32 last;
-	u32 nr_iov;
-	u32 nr_heads;
-	u32 nr_segs;
-	u64 in_len;
-	u16 heads[KVS_NET_MAX_HEADS];
-	u32 lens[KVS_NET_MAX_HEADS];
-	struct iovec iov[KVS_CHAIN_MAX];
-	struct kvs_seg segs[KVS_CHAIN_MAX];
-};
-
 /* Largest frame that sendmsg() copies; longer ones are sent from pinned pages. */
 #define KVS_NET_COPY	PAGE_SIZE
 /* Pieces of the longest frame: its pages, and two more per descriptor. */
@@ -134,6 +106,7 @@ static inline struct kvs_netq *kvs_netq(struct kvs_vq *vq)
 struct socket *kvs_net_sock_get(int fd, const char **kind);
 void kvs_net_sock_put(struct socket *sock);
 struct ptr_ring *kvs_net_sock_ring(struct socket *sock);
+bool kvs_net_sock_is_tap(struct socket *sock);
 u32 kvs_net_frame_len(void *frame);
 void kvs_net_frame_free(void *frame);
 

@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * H3: frames to the guest.
+ * H3: frames to the guest. Documentation/net-rx.rst tells the story.
  *
  * The length of the next frame is known before any buffer is taken, so
  * buffers are collected until they suffice (mergeable) or the frame is
  * dropped whole. Nothing is read back from a buffer.
  *
+ * Frames of a tap or macvtap are taken out of its ring in batches and, if they
+ * are plain (net_rx_skb.c), copied and freed here; everything else goes
+ * through the socket's recvmsg(). Used entries, counters and the frames' memory
+ * are settled once per batch.
+ *
  * The queue waits for one of two things: without a frame, for the socket;
- * without buffers, for a kick. Only then are kicks asked for.
+ * without buffers, for a kick. Only then are rings of the bell, or kicks,
+ * asked for.
  */
-#include <linux/slab.h>
-#include <linux/skb_array.h>
 #include <linux/if_vlan.h>
+#include <linux/skb_array.h>
+#include <linux/slab.h>
 #include <net/sock.h>
 
 #include "net.h"
+#include "net_rx.h"
 #include "trace.h"
 
 int kvs_net_rx_init(struct kvs_netq *q)
@@ -23,18 +30,18 @@ int kvs_net_rx_init(struct kvs_netq *q)
 	if (!q->rx)
 		return -ENOMEM;
 	q->rx->ring = kvs_net_sock_ring(q->sock);
+	q->rx->counted = kvs_net_sock_is_tap(q->sock);
 	return 0;
 }
 
 /* The queue is quiesced. Frames taken early go back to the tap's ring. */
 void kvs_net_rx_deinit(struct kvs_netq *q)
 {
-	struct kvs_net_rx *rx = q->rx;
-
-	if (rx->ring && rx->first != rx->last)
-		ptr_ring_unconsume(rx->ring, rx->frames + rx->first,
-				   rx->last - rx->first, kvs_net_frame_free);
-	kvfree(rx);
+	if (q->rx->ring) {
+		kvs_rx_free_done(q->rx);
+		kvs_rx_unfill(q->rx);
+	}
+	kvfree(q->rx);
 	q->rx = NULL;
 }
 
@@ -61,25 +68,28 @@ static bool rx_peek(struct kvs_netq *q, u32 *len)
 
 	if (!rx->ring)
 		return rx_peek_queue(q->sock->sk, len);
-	if (rx->first == rx->last) {
-		rx->first = 0;
-		rx->last = ptr_ring_consume_batched(rx->ring, rx->frames,
-						    KVS_NET_BATCH);
-		if (!rx->last)
-			return false;
-	}
-	*len = kvs_net_frame_len(rx->frames[rx->first]);
+	if (rx->first == rx->last && !kvs_rx_refill(q))
+		return false;
+	*len = kvs_net_frame_len(kvs_rx_frame(rx->frames[rx->first]));
 	return true;
+}
+
+/* The next frame of the tap's is somebody else's to free now. */
+static void *rx_take(struct kvs_net_rx *rx)
+{
+	void *frame = kvs_rx_frame(rx->frames[rx->first]);
+
+	rx->frames[rx->first++] = NULL;
+	return frame;
 }
 
 /* Throw the next frame away. */
 static void rx_drop(struct kvs_netq *q)
 {
-	struct kvs_net_rx *rx = q->rx;
 	struct msghdr msg = {};
 
-	if (rx->ring) {
-		kvs_net_frame_free(rx->frames[rx->first++]);
+	if (q->rx->ring) {
+		kvs_net_frame_free(rx_take(q->rx));
 		return;
 	}
 	iov_iter_kvec(&msg.msg_iter, ITER_DEST, NULL, 0, 0);
@@ -95,11 +105,11 @@ static bool rx_add(struct kvs_netq *q)
 	struct kvs_chain *c = q->vq->chain;
 
 	if (rx->nr_heads == KVS_NET_MAX_HEADS ||
-	    rx->nr_iov + c->nr_iov_in > ARRAY_SIZE(rx->iov) ||
+	    rx->nr_iov + c->nr_iov_in > ARRAY_SIZE(rx->iovs) ||
 	    rx->nr_segs + c->nr_in > ARRAY_SIZE(rx->segs))
 		return false;
-	memcpy(rx->iov + rx->nr_iov, c->iov + c->nr_iov_out,
-	       c->nr_iov_in * sizeof(*rx->iov));
+	memcpy(rx->iovs + rx->nr_iov, c->iov + c->nr_iov_out,
+	       c->nr_iov_in * sizeof(*rx->iovs));
 	memcpy(rx->segs + rx->nr_segs, c->seg + c->nr_out,
 	       c->nr_in * sizeof(*rx->segs));
 	rx->nr_iov += c->nr_iov_in;
@@ -133,20 +143,22 @@ static enum rx_collected rx_return_empty(struct kvs_netq *q)
 	return kvs_vq_put(q->vq, q->vq->chain->head, 0) ? RX_EMPTY : RX_RETRY;
 }
 
-/* Take buffers for @need bytes. */
-static enum rx_collected rx_collect(struct kvs_netq *q, u32 need)
+/*
+ * Gather buffers for @need bytes, the one in vq->chain first; @ret is what
+ * kvs_vq_pop() said about it.
+ */
+static enum rx_collected rx_gather(struct kvs_netq *q, u32 need, int ret)
 {
 	bool merge = kvs_vq_has(q->vq, VIRTIO_NET_F_MRG_RXBUF);
 	struct kvs_net_rx *rx = q->rx;
 	struct kvs_chain *c = q->vq->chain;
-	int ret;
 
-	rx->nr_heads = 0;
 	rx->nr_iov = 0;
 	rx->nr_segs = 0;
 	rx->in_len = 0;
-	do {
-		ret = kvs_vq_pop(q->vq);
+	rx->iov = rx->iovs;
+	rx->seg = rx->segs;
+	for (;; ret = kvs_vq_pop(q->vq)) {
 		if (ret == KVS_POP_EMPTY) {
 			/* More will not come while we hold the whole ring. */
 			bool all = rx->nr_heads == q->vq->ring.num;
@@ -165,12 +177,34 @@ static enum rx_collected rx_collect(struct kvs_netq *q, u32 need)
 			rx_unpop(q);
 			return RX_TOO_SMALL;
 		}
-	} while (merge && rx->in_len < need);
+		if (rx->in_len >= need)
+			return RX_READY;
+		if (!merge) {
+			rx_unpop(q);
+			return RX_TOO_SMALL;
+		}
+	}
+}
 
-	if (rx->in_len >= need)
-		return RX_READY;
-	rx_unpop(q);
-	return RX_TOO_SMALL;
+/* Take buffers for @need bytes; mostly the next one will do. */
+static enum rx_collected rx_collect(struct kvs_netq *q, u32 need)
+{
+	struct kvs_net_rx *rx = q->rx;
+	struct kvs_chain *c = q->vq->chain;
+	int ret;
+
+	rx->nr_heads = 0;
+	ret = kvs_vq_pop(q->vq);
+	if (unlikely(ret != KVS_POP_CHAIN || c->nr_out || c->in_len < need))
+		return rx_gather(q, need, ret);
+	rx->nr_heads = 1;
+	rx->heads[0] = c->head;
+	rx->lens[0] = c->in_len;
+	rx->iov = c->iov;
+	rx->nr_iov = c->nr_iov_in;
+	rx->seg = c->seg;
+	rx->nr_segs = c->nr_in;
+	return RX_READY;
 }
 
 /* Write the header fields that are ours (virtio 1.2, 5.1.6.4). */
@@ -188,8 +222,8 @@ static bool rx_header(struct kvs_netq *q, struct iov_iter *iter)
 	       copy_to_iter(&nr, sizeof(nr), iter) == sizeof(nr);
 }
 
-/* Receive one frame of @len bytes, header included, into the buffers. */
-static bool rx_frame(struct kvs_netq *q, u32 len)
+/* Receive one frame of @len bytes, header included, by the socket. */
+static bool rx_socket(struct kvs_netq *q, u32 len)
 {
 	struct kvs_net_rx *rx = q->rx;
 	u32 own = q->hdr_len - q->sock_hlen;
@@ -201,11 +235,28 @@ static bool rx_frame(struct kvs_netq *q, u32 len)
 	hdr = msg.msg_iter;
 	iov_iter_advance(&msg.msg_iter, own);
 	if (rx->ring)
-		msg.msg_control = rx->frames[rx->first++];
+		msg.msg_control = rx_take(rx);
 	ret = q->sock->ops->recvmsg(q->sock, &msg, len - own,
 				    MSG_DONTWAIT | MSG_TRUNC);
-	trace_kvasir_req_complete(q->vq, rx->heads[0], ret);
 	return ret == (int)(len - own) && rx_header(q, &hdr);
+}
+
+/* Receive one frame of @len bytes, header included, into the buffers. */
+static bool rx_frame(struct kvs_netq *q, u32 len)
+{
+	struct kvs_net_rx *rx = q->rx;
+	bool ok;
+
+	if (rx->ring && kvs_rx_is_plain(rx->frames[rx->first])) {
+		struct sk_buff *skb = kvs_rx_frame(rx->frames[rx->first]);
+
+		ok = kvs_rx_copy(q, skb);
+		rx->frames[rx->first++] = skb;
+	} else {
+		ok = rx_socket(q, len);
+	}
+	trace_kvasir_req_complete(q->vq, rx->heads[0], ok ? len : -EFAULT);
+	return ok;
 }
 
 /* Give the filled buffers back, all of them. False: the queue broke. */
@@ -216,7 +267,7 @@ static bool rx_put(struct kvs_netq *q, u32 len)
 	int ret = 0;
 
 	if (kvs_logging(q->vq))
-		kvs_log_segs(q->vq, rx->segs, rx->nr_segs, len);
+		kvs_log_segs(q->vq, rx->seg, rx->nr_segs, len);
 	for (i = 0; i < rx->nr_heads; i++) {
 		u32 part = min(left, rx->lens[i]);
 
@@ -225,66 +276,117 @@ static bool rx_put(struct kvs_netq *q, u32 len)
 	}
 	if (ret)
 		return false;
-	kvs_count(q->vq, KVASIR_C_REQUESTS, 1);
-	kvs_count(q->vq, KVASIR_C_BYTES_OUT, len - q->hdr_len);
+	rx->requests++;
+	rx->bytes += len - q->hdr_len;
 	return true;
 }
 
-/* Without buffers: sleep until the driver kicks. Returns whether to go on. */
-static bool rx_starved(struct kvs_vq *vq)
+/* The end of a batch: the driver sees it. */
+static void rx_settle(struct kvs_netq *q)
 {
-	kvs_vq_publish(vq);
-	if (kvs_vq_arm(vq))
+	struct kvs_net_rx *rx = q->rx;
+
+	if (rx->requests) {
+		kvs_count(q->vq, KVASIR_C_REQUESTS, rx->requests);
+		kvs_count(q->vq, KVASIR_C_BYTES_OUT, rx->bytes);
+		rx->requests = 0;
+		rx->bytes = 0;
+	}
+	kvs_vq_publish(q->vq);
+}
+
+/*
+ * Without buffers: sleep until the driver kicks; frames that arrive meanwhile
+ * do not matter. Returns whether to go on.
+ */
+static bool rx_starved(struct kvs_netq *q)
+{
+	rx_settle(q);
+	if (kvs_vq_arm(q->vq))
 		return true;
-	kvs_count(vq, KVASIR_C_NO_BUFFERS, 1);
+	kvs_count(q->vq, KVASIR_C_NO_BUFFERS, 1);
 	return false;
 }
 
-/* Serve until no frame or no buffer is left, or the budget is spent. */
-void kvs_net_rx_run(struct kvs_netq *q)
+/* Without frames: sleep until the bell rings. Returns whether to go on. */
+static bool rx_idle(struct kvs_netq *q)
+{
+	u32 len;
+
+	rx_settle(q);
+	WRITE_ONCE(q->bell.muted, false);
+	/*
+	 * Store our wish for the bell, then look for a frame | the socket:
+	 * store a frame, full barrier, look who waits, load our wish.
+	 */
+	smp_mb();
+	if (likely(!rx_peek(q, &len)))
+		return false;
+	WRITE_ONCE(q->bell.muted, true);
+	return true;
+}
+
+/* One frame of @len bytes, header included. Returns the chains it took. */
+static int rx_one(struct kvs_netq *q, u32 len)
 {
 	struct kvs_vq *vq = q->vq;
-	u32 turns, chains, len, bytes = 0, unpublished = 0;
-	enum rx_collected got;
 
-	for (turns = 0; turns < KVS_NET_BUDGET_CHAINS; turns += chains) {
-		if (bytes >= KVS_NET_BUDGET_BYTES)
-			break;
+	switch (rx_collect(q, len)) {
+	case RX_EMPTY:
+		return rx_starved(q) ? 1 : -EAGAIN;
+	case RX_TOO_SMALL:
+		kvs_count(vq, KVASIR_C_DROP_NOBUF, 1);
+		rx_drop(q);
+		break;
+	case RX_RETRY:
+		break;
+	case RX_READY:
+		if (unlikely(!rx_frame(q, len))) {
+			kvs_count(vq, KVASIR_C_DROP_LOWER, 1);
+			rx_unpop(q);
+		} else if (unlikely(!rx_put(q, len))) {
+			return -EIO;
+		}
+		break;
+	}
+	return max(q->rx->nr_heads, 1U);
+}
+
+/* Serve until no frame or no buffer is left, or the budget is spent. */
+static void rx_serve(struct kvs_netq *q)
+{
+	u32 turns = 0, len, bytes = 0, unpublished = 0;
+	int chains;
+
+	while (turns < KVS_NET_BUDGET_CHAINS && bytes < KVS_NET_BUDGET_BYTES) {
 		if (!rx_peek(q, &len)) {
-			kvs_vq_publish(vq);
-			return;
+			if (!rx_idle(q))
+				return;
+			unpublished = 0;
+			continue;
 		}
 		len += q->hdr_len;
-		got = rx_collect(q, len);
-		chains = max(q->rx->nr_heads, 1U);
-		switch (got) {
-		case RX_EMPTY:
-			if (!rx_starved(vq))
-				return;
-			break;
-		case RX_TOO_SMALL:
-			kvs_count(vq, KVASIR_C_DROP_NOBUF, 1);
-			rx_drop(q);
-			break;
-		case RX_RETRY:
-			break;
-		case RX_READY:
-			bytes += len;
-			if (!rx_frame(q, len)) {
-				kvs_count(vq, KVASIR_C_DROP_LOWER, 1);
-				rx_unpop(q);
-			} else if (!rx_put(q, len)) {
-				return;
-			}
-			break;
-		}
+		chains = rx_one(q, len);
+		if (chains < 0)
+			return;
+		turns += chains;
+		bytes += len;
 		unpublished += chains;
 		if (unpublished >= KVS_NET_BATCH) {
-			kvs_vq_publish(vq);
+			rx_settle(q);
 			unpublished = 0;
 		}
 	}
-	kvs_vq_publish(vq);
-	kvs_count(vq, KVASIR_C_BUDGET, 1);
-	kvs_vq_kick(vq);
+	rx_settle(q);
+	kvs_count(q->vq, KVASIR_C_BUDGET, 1);
+	kvs_vq_kick(q->vq);
+}
+
+/* Serve the queue: in its worker, under vq->lock. */
+void kvs_net_rx_run(struct kvs_netq *q)
+{
+	/* While the queue is served, or waits for buffers, frames need not ring. */
+	WRITE_ONCE(q->bell.muted, true);
+	rx_serve(q);
+	kvs_rx_free_done(q->rx);
 }

@@ -85,6 +85,12 @@ struct ptr_ring *kvs_net_sock_ring(struct socket *sock)
 	return IS_ERR(ring) ? NULL : ring;
 }
 
+/* Is it a tap, which leaves transmit statistics to the ring's reader? */
+bool kvs_net_sock_is_tap(struct socket *sock)
+{
+	return !IS_ERR(tun_get_tx_ring(sock->file));
+}
+
 /* Bytes of a frame from such a queue, VLAN tag included. */
 u32 kvs_net_frame_len(void *frame)
 {
