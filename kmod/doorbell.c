@@ -18,6 +18,8 @@ static int kvs_bell_wake(wait_queue_entry_t *wait, unsigned int mode, int sync,
 
 	if (READ_ONCE(bell->muted) || (events && !(events & bell->mask)))
 		return 0;
+	if (bell->hold && bell->hold(bell))
+		return 0;
 	bell->rings++;
 	if (bell == &bell->vq->bell)
 		trace_kvasir_kick(bell->vq);

@@ -77,6 +77,8 @@ pid_t kvs_worker_pid(const struct kvs_worker *worker);
  * @wqh: where @wait hangs; NULL while detached
  * @vq: its service is queued when it rings
  * @muted: it does not ring now
+ * @hold: NULL, or asked, under the wait queue's lock, whether not to ring for
+ *	this event; who holds one back must see to it later
  * @rings: times it rang; written under the wait queue's lock
  */
 struct kvs_bell {
@@ -86,6 +88,7 @@ struct kvs_bell {
 	__poll_t mask;
 	struct kvs_vq *vq;
 	bool muted;
+	bool (*hold)(struct kvs_bell *bell);
 	u64 rings;
 };
 

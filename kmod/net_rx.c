@@ -31,6 +31,8 @@ int kvs_net_rx_init(struct kvs_netq *q)
 		return -ENOMEM;
 	q->rx->ring = kvs_net_sock_ring(q->sock);
 	q->rx->counted = kvs_net_sock_is_tap(q->sock);
+	if (q->rx->ring)
+		kvs_rx_hold_init(q);
 	return 0;
 }
 
@@ -38,6 +40,7 @@ int kvs_net_rx_init(struct kvs_netq *q)
 void kvs_net_rx_deinit(struct kvs_netq *q)
 {
 	if (q->rx->ring) {
+		kvs_rx_hold_deinit(q);
 		kvs_rx_free_done(q->rx);
 		kvs_rx_unfill(q->rx);
 	}
@@ -314,6 +317,8 @@ static bool rx_idle(struct kvs_netq *q)
 	u32 len;
 
 	rx_settle(q);
+	if (q->rx->ring)
+		kvs_rx_hold_plan(q);
 	WRITE_ONCE(q->bell.muted, false);
 	/*
 	 * Store our wish for the bell, then look for a frame | the socket:
@@ -387,6 +392,7 @@ void kvs_net_rx_run(struct kvs_netq *q)
 {
 	/* While the queue is served, or waits for buffers, frames need not ring. */
 	WRITE_ONCE(q->bell.muted, true);
+	kvs_rx_hold_end(q->rx);
 	rx_serve(q);
 	kvs_rx_free_done(q->rx);
 }
