@@ -367,7 +367,7 @@ int kvs_packed_pending(struct kvs_ring *ring)
 		return kvs_ring_fault(ring);
 	kvs_get64(word, &ring->desc[kvs_pos_index(seen)].word, fault);
 	kvs_access_end();
-	return offered(word, seen);
+	return (word & OFFERED_MASK) == offered(seen);
 
 fault:
 	kvs_access_end();
