@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What the portable sources (memmap.c, ring*.c, chain.c, blk_parse.c,
- * net_hdr.c) need from their surroundings. The same files are compiled into
+ * What the portable sources (memmap.c, iotlb_table.c, ring*.c, chain.c,
+ * blk_parse.c, net_hdr.c) need from their surroundings. The same files are compiled into
  * the kernel module, into the VMM's own backends and tests, and into the
  * fuzzers; nothing in them may use anything that is not named here.
  *

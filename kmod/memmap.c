@@ -14,7 +14,7 @@ static int region_cmp(const void *a, const void *b)
 	return x->gpa < y->gpa ? -1 : x->gpa > y->gpa;
 }
 
-static int region_check(const struct kvs_region *r)
+int kvs_region_check(const struct kvs_region *r)
 {
 	u64 end;
 
@@ -40,7 +40,7 @@ int kvs_mem_create(const struct kvs_region *regions, u32 nr,
 	mem->nr = nr;
 	for (i = 0; i < nr; i++) {
 		mem->r[i] = regions[i];
-		ret = region_check(&mem->r[i]);
+		ret = kvs_region_check(&mem->r[i]);
 		if (ret)
 			goto err;
 	}

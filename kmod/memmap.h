@@ -19,11 +19,28 @@ struct kvs_region {
 	u64 hva;
 };
 
-/* Constant once created; replaced as a whole. */
+struct kvs_mem_attr;
+
+/**
+ * struct kvs_mem - constant once created; replaced as a whole
+ * @nr: elements of @r
+ * @attr: of a device's IOTLB (iotlb_table.h), where addresses are I/O virtual,
+ *	not everything is allowed, and what is absent may yet come; else NULL
+ * @r: by rising gpa, not overlapping
+ */
 struct kvs_mem {
 	u32 nr;
-	struct kvs_region r[];	/* by rising gpa, not overlapping */
+	struct kvs_mem_attr *attr;
+	struct kvs_region r[];
 };
+
+/**
+ * kvs_region_check() - can this be an element of a table
+ *
+ * Return: 0, -EINVAL empty or wrapping, -EFAULT a host range no process can
+ * own.
+ */
+int kvs_region_check(const struct kvs_region *r);
 
 /**
  * kvs_mem_create() - build a memory table

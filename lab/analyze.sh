@@ -34,7 +34,7 @@ say "clang's static analyzer"
 mapfile -t flags < <(pkg-config --cflags libnl-3.0 libnl-genl-3.0 libnl-route-3.0 libkmod \
 	liburing libcap-ng libseccomp json-c libbpf | xargs -n1)
 cd "$KV_TOP"
-printf '%s\0' kmod/{memmap,ring,ring_split,ring_packed,chain,blk_parse,net_hdr}.c user/*/*.c |
+printf '%s\0' kmod/{memmap,iotlb_table,ring,ring_split,ring_packed,chain,blk_parse,net_hdr}.c user/*/*.c |
 	xargs -0 -n 4 -P "$(nproc)" clang --analyze --analyzer-output text \
 		-std=gnu11 -D_GNU_SOURCE -Iuser/include -Ikmod -Ikmod/include/uapi \
 		-Iuser/vmm -I"$KV_BUILD/bpf" "${flags[@]}" >"$out/clang.log" 2>&1 || status=1
