@@ -7,6 +7,7 @@
  * (chain->err) and concerns nobody but the driver that sent it.
  */
 #include "chain.h"
+#include "iotlb_table.h"
 
 /* Descriptors of an indirect table fetched by one copy. */
 #define DESC_BATCH 16
@@ -15,6 +16,21 @@ static bool refuse(struct kvs_chain *chain, enum kvs_chain_err why)
 {
 	chain->err = why;
 	return false;
+}
+
+/* With an IOTLB: may the device use this range? Else the chain is refused. */
+static bool chain_may(struct kvs_chain *chain, const struct kvs_mem *mem,
+		      const struct kvs_desc *d, u8 access)
+{
+	int ret = kvs_iotlb_check(mem, d->addr, kvs_desc_len(d), access,
+				  &chain->miss);
+
+	if (!ret)
+		return true;
+	chain->miss_access = access;
+	return refuse(chain, ret == -EAGAIN ? KVS_CHAIN_MISS :
+			     ret == -EACCES ? KVS_CHAIN_ACCESS :
+					      KVS_CHAIN_RANGE);
 }
 
 /* A buffer that is not in one region: any number of them, or none. */
@@ -50,6 +66,9 @@ bool kvs_chain_add(struct kvs_chain *chain, const struct kvs_mem *mem,
 	if (unlikely(segs == KVS_CHAIN_MAX || iovs == KVS_CHAIN_MAX))
 		return refuse(chain, KVS_CHAIN_TOO_LONG);
 
+	if (unlikely(mem->attr) &&
+	    !chain_may(chain, mem, d, in ? KVS_MEM_WRITE : KVS_MEM_READ))
+		return false;
 	hva = kvs_mem_hit(mem, hint, d->addr, len);
 	if (likely(hva)) {
 		chain->iov[iovs].iov_base = hva;
@@ -168,6 +187,8 @@ bool kvs_chain_indirect(struct kvs_chain *chain, const struct kvs_mem *mem,
 		return refuse(chain, KVS_CHAIN_TOO_LONG);
 	if (len > U64_MAX - d->addr)
 		return refuse(chain, KVS_CHAIN_RANGE);
+	if (unlikely(mem->attr) && !chain_may(chain, mem, d, KVS_MEM_READ))
+		return false;
 	return packed ? table_scan(chain, &t, hint) :
 			table_walk(chain, &t, hint);
 }

@@ -21,6 +21,8 @@ enum kvs_chain_err {
 	KVS_CHAIN_INDIRECT,	/* table length, nesting, flags, not negotiated */
 	KVS_CHAIN_RANGE,	/* bytes that are not guest memory */
 	KVS_CHAIN_LENGTH,	/* readable or writable bytes exceed 32 bits */
+	KVS_CHAIN_ACCESS,	/* IOTLB: mapped, but not for this direction */
+	KVS_CHAIN_MISS,		/* IOTLB: not mapped yet; to be tried again */
 };
 
 /* One descriptor: guest physical address and bytes, never empty. */
@@ -39,6 +41,8 @@ struct kvs_seg {
  * @in_len: their bytes
  * @nr_iov_out: elements of @iov that cover the readable part
  * @nr_iov_in: elements behind them that cover the writable part
+ * @miss: with KVS_CHAIN_MISS: the first address that is not mapped
+ * @miss_access: what it is needed for (KVS_MEM_READ, KVS_MEM_WRITE)
  * @seg: the descriptors in guest terms (dirty log)
  * @iov: the same bytes in host addresses
  *
@@ -54,6 +58,8 @@ struct kvs_chain {
 	u32 in_len;
 	u16 nr_iov_out;
 	u16 nr_iov_in;
+	u64 miss;
+	u8 miss_access;
 	struct kvs_seg seg[KVS_CHAIN_MAX];
 	struct iovec iov[KVS_CHAIN_MAX];
 };
@@ -118,7 +124,8 @@ static inline void kvs_chain_init(struct kvs_chain *chain, u16 head)
  * @flags: of it
  * @head: names the chain
  *
- * Return: false when it is not; then begin with kvs_chain_init().
+ * Return: false when it is not, or access must be looked at (IOTLB); then begin
+ * with kvs_chain_init().
  */
 static inline bool kvs_chain_one(struct kvs_chain *chain,
 				 const struct kvs_mem *mem, u32 *hint,
@@ -129,7 +136,7 @@ static inline bool kvs_chain_one(struct kvs_chain *chain,
 	void __user *hva;
 
 	if (unlikely(flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT) ||
-		     !len))
+		     !len || mem->attr))
 		return false;
 	hva = kvs_mem_hit(mem, hint, d->addr, len);
 	if (unlikely(!hva))

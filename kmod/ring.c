@@ -83,6 +83,35 @@ int kvs_ring_start(struct kvs_ring *ring, const struct kvs_ring_cfg *cfg)
 	return ret;
 }
 
+void kvs_ring_sizes(const struct kvs_ring_cfg *cfg, u32 *desc, u32 *avail,
+		    u32 *used)
+{
+	u32 event = cfg->event_idx ? sizeof(__virtio16) : 0;
+
+	*desc = cfg->num * sizeof(struct kvs_raw_desc);
+	*avail = sizeof(u32);	/* packed: two halves of an event area */
+	*used = sizeof(u32);
+	if (cfg->packed)
+		return;
+	*avail = sizeof(struct vring_avail) + event +
+		 cfg->num * sizeof(__virtio16);
+	*used = sizeof(struct vring_used) + event +
+		cfg->num * sizeof(struct vring_used_elem);
+}
+
+int kvs_ring_move(struct kvs_ring *ring, const struct kvs_ring_cfg *cfg)
+{
+	int ret = kvs_ring_check(cfg);
+
+	if (ret)
+		return ret;
+	/* Driver and device event of a packed ring are at the same places. */
+	ring->desc = kvs_hva_ptr(cfg->desc);
+	ring->avail = kvs_hva_ptr(cfg->avail);
+	ring->used = kvs_hva_ptr(cfg->used);
+	return 0;
+}
+
 u32 kvs_ring_base(const struct kvs_ring *ring)
 {
 	return ring->packed ? ring->next_avail | (u32)ring->used_idx << 16 :

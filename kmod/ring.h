@@ -159,6 +159,23 @@ int kvs_ring_check(const struct kvs_ring_cfg *cfg);
 int kvs_ring_start(struct kvs_ring *ring, const struct kvs_ring_cfg *cfg);
 
 /**
+ * kvs_ring_sizes() - bytes of the areas of a ring
+ * @cfg: passes kvs_ring_check()
+ */
+void kvs_ring_sizes(const struct kvs_ring_cfg *cfg, u32 *desc, u32 *avail,
+		    u32 *used);
+
+/**
+ * kvs_ring_move() - the same ring, at other addresses
+ * @ring: started
+ * @cfg: @cfg->desc, @cfg->avail and @cfg->used are where its memory is now;
+ *	the rest is as at the start
+ *
+ * Return: 0 or what kvs_ring_check() says; nothing has changed then.
+ */
+int kvs_ring_move(struct kvs_ring *ring, const struct kvs_ring_cfg *cfg);
+
+/**
  * kvs_ring_base() - where serving would go on, for kvs_ring_cfg.base
  *
  * This is behind the last chain popped, however much was read ahead.
