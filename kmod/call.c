@@ -28,6 +28,8 @@ void kvs_vq_watch(struct kvs_ring *ring, enum kvs_ring_area area, u32 offset,
 
 	if (area == KVS_AREA_USED)
 		kvs_log_write(vq, vq->log_addr + offset, len);
+	else if (kvs_vq_has_iotlb(vq))
+		kvs_log_write(vq, vq->cfg.desc + offset, len);
 	else
 		kvs_log_hva(vq, vq->cfg.desc + offset, len);
 }
@@ -38,7 +40,7 @@ void kvs_vq_watch(struct kvs_ring *ring, enum kvs_ring_area area, u32 offset,
  *
  * Return: enum kvs_pop. A refused chain is counted here; the caller puts it
  * back with length 0 and charges its budget. KVS_POP_EMPTY also stands for a
- * queue that is broken or being stopped.
+ * queue that is broken, being stopped, or waiting for its IOTLB.
  */
 int kvs_vq_pop(struct kvs_vq *vq)
 {
@@ -46,13 +48,18 @@ int kvs_vq_pop(struct kvs_vq *vq)
 
 	if (!kvs_ring_has_read(&vq->ring))
 		cond_resched();
-	if (unlikely(!vq->running))
+	if (unlikely(!vq->running || vq->iotlb.stalled))
 		return KVS_POP_EMPTY;
 	ret = kvs_ring_pop(&vq->ring, vq->mem, vq->chain);
 	if (likely(ret == KVS_POP_CHAIN || ret == KVS_POP_EMPTY))
 		return ret;
 	if (ret < 0) {
 		kvs_vq_broken(vq);
+		return KVS_POP_EMPTY;
+	}
+	if (vq->chain->err == KVS_CHAIN_MISS) {
+		kvs_ring_unpop(&vq->ring, vq->chain->head);
+		kvs_iotlb_miss(vq, vq->chain->miss, vq->chain->miss_access);
 		return KVS_POP_EMPTY;
 	}
 	kvs_count(vq, KVASIR_C_BAD_CHAIN, 1);
@@ -105,7 +112,8 @@ void kvs_vq_publish(struct kvs_vq *vq)
  *
  * With busy polling the kick is asked for only after the poll.
  *
- * Return: true when there is work already, so go on.
+ * Return: true when there is work already, so go on. Work that waits for the
+ * IOTLB does not count.
  */
 bool kvs_vq_arm(struct kvs_vq *vq)
 {
@@ -124,7 +132,7 @@ bool kvs_vq_arm_now(struct kvs_vq *vq)
 		kvs_vq_broken(vq);
 		return false;
 	}
-	return ret;
+	return ret && !vq->iotlb.stalled;
 }
 
 void kvs_vq_disarm(struct kvs_vq *vq)

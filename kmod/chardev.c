@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The device nodes: open, release, ioctl. Control path only.
+ * The device nodes: open, release, ioctl; read, write and poll where there is an
+ * IOTLB. Control path only.
  *
  * Who may open a node is the node's mode (0600, given to the kvm group by the
- * udev rule); who may use an open one is decided at each ioctl by
+ * udev rule); who may use an open one is decided at each call by
  * kvs_dev_check_owner().
  */
 #include <linux/compat.h>
@@ -61,10 +62,33 @@ static long kvs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return ret == -ENOIOCTLCMD ? -ENOTTY : ret;
 }
 
+/* IOTLB messages, see iotlb.c. */
+static ssize_t kvs_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct file *file = iocb->ki_filp;
+	bool block = !(file->f_flags & O_NONBLOCK ||
+		       iocb->ki_flags & IOCB_NOWAIT);
+
+	return kvs_iotlb_read(file->private_data, to, block);
+}
+
+static ssize_t kvs_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	return kvs_iotlb_write(iocb->ki_filp->private_data, from);
+}
+
+static __poll_t kvs_poll(struct file *file, poll_table *table)
+{
+	return kvs_iotlb_poll(file->private_data, file, table);
+}
+
 static const struct file_operations kvs_net_fops = {
 	.owner = THIS_MODULE,
 	.open = kvs_net_open,
 	.release = kvs_release,
+	.read_iter = kvs_read_iter,
+	.write_iter = kvs_write_iter,
+	.poll = kvs_poll,
 	.unlocked_ioctl = kvs_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.llseek = noop_llseek,

@@ -24,6 +24,7 @@ int kvs_dev_init(struct kvs_dev *dev, const struct kvs_dev_ops *ops, u32 nr_vqs)
 
 	dev->ops = ops;
 	mutex_init(&dev->lock);
+	kvs_iotlb_init(&dev->iotlb);
 	dev->vqs = kvcalloc(nr_vqs, sizeof(*dev->vqs), GFP_KERNEL_ACCOUNT);
 	if (!dev->vqs)
 		return -ENOMEM;
@@ -69,11 +70,34 @@ void kvs_dev_name_backend(struct kvs_dev *dev, const char *name)
  */
 int kvs_dev_check_owner(const struct kvs_dev *dev)
 {
-	return dev->mm && dev->mm == current->mm ? 0 : -EPERM;
+	struct mm_struct *mm = READ_ONCE(dev->mm);
+
+	return mm && mm == current->mm ? 0 : -EPERM;
+}
+
+/*
+ * Hand guest memory, or the IOTLB in front of it, to every queue. One that is
+ * being served keeps the old table until it pauses; when this returns the old
+ * one is out of use.
+ */
+void kvs_dev_share_mem(struct kvs_dev *dev)
+{
+	u32 i;
+
+	for (i = 0; i < dev->nr_vqs; i++) {
+		struct kvs_vq *vq = &dev->vqs[i];
+
+		mutex_lock(&vq->lock);
+		vq->umem = dev->mem;
+		vq->mem = dev->iotlb.table ?: dev->mem;
+		kvs_iotlb_changed(vq);
+		mutex_unlock(&vq->lock);
+	}
 }
 
 static long dev_set_owner(struct kvs_dev *dev)
 {
+	struct mm_struct *mm;
 	struct kvs_mem *mem;
 	u32 i;
 	int ret;
@@ -83,23 +107,24 @@ static long dev_set_owner(struct kvs_dev *dev)
 	ret = kvs_mem_create(NULL, 0, &mem);
 	if (ret)
 		return ret;
-	dev->mm = get_task_mm(current);
-	if (!dev->mm) {
+	mm = get_task_mm(current);
+	if (!mm) {
 		kvs_mem_free(mem);
 		return -ESRCH;
 	}
+	WRITE_ONCE(dev->mm, mm);
 	dev->pid = task_tgid_nr(current);
 	dev->mem = mem;
-	for (i = 0; i < dev->nr_vqs; i++) {
-		dev->vqs[i].mem = mem;
+	kvs_iotlb_switch(dev, dev->features);
+	for (i = 0; i < dev->nr_vqs; i++)
 		dev->vqs[i].features = dev->features;
-	}
 	ret = dev->ops->shared_worker ? kvs_dev_share_worker(dev) : 0;
 	if (ret) {
-		u64 features = dev->features;
+		u64 features = dev->features, backend = dev->backend_features;
 
 		kvs_dev_disown(dev);
 		dev->features = features;
+		dev->backend_features = backend;
 	}
 	return ret;
 }
@@ -112,12 +137,14 @@ static long dev_set_owner(struct kvs_dev *dev)
  */
 void kvs_dev_disown(struct kvs_dev *dev)
 {
+	struct mm_struct *mm;
 	u32 i;
 
 	dev->ops->stop(dev);
 	kvs_dev_free_workers(dev);
 	for (i = 0; i < dev->nr_vqs; i++)
 		kvs_vq_reset(&dev->vqs[i]);
+	kvs_iotlb_off(&dev->iotlb);
 	kvs_mem_free(dev->mem);
 	dev->mem = NULL;
 	WRITE_ONCE(dev->nr_regions, 0);
@@ -126,10 +153,13 @@ void kvs_dev_disown(struct kvs_dev *dev)
 	dev->log_ctx = NULL;
 	dev->log_base = NULL;
 	dev->features = 0;
+	WRITE_ONCE(dev->backend_features, 0);
 	dev->pid = 0;
-	if (dev->mm)
-		mmput(dev->mm);
-	dev->mm = NULL;
+	mm = dev->mm;
+	WRITE_ONCE(dev->mm, NULL);
+	wake_up_interruptible_all(&dev->iotlb.wait);
+	if (mm)
+		mmput(mm);
 }
 
 static bool dev_running(const struct kvs_dev *dev)
@@ -157,6 +187,8 @@ static long dev_set_features(struct kvs_dev *dev, void __user *argp)
 		return -EBUSY;
 
 	dev->features = features;
+	if (dev->mm && !dev_running(dev))
+		kvs_iotlb_switch(dev, features);
 	for (i = 0; i < dev->nr_vqs; i++) {
 		struct kvs_vq *vq = &dev->vqs[i];
 
@@ -172,7 +204,7 @@ static long dev_set_mem(struct kvs_dev *dev, void __user *argp)
 	struct vhost_memory __user *um = argp;
 	struct vhost_memory_region *raw;
 	struct kvs_region *regions;
-	struct kvs_mem *mem;
+	struct kvs_mem *mem, *old;
 	struct vhost_memory m;
 	long ret = -ENOMEM;
 	u32 i;
@@ -209,16 +241,10 @@ static long dev_set_mem(struct kvs_dev *dev, void __user *argp)
 		goto out;
 	}
 
-	/* A queue that is being served keeps the old table until it pauses. */
-	for (i = 0; i < dev->nr_vqs; i++) {
-		struct kvs_vq *vq = &dev->vqs[i];
-
-		mutex_lock(&vq->lock);
-		vq->mem = mem;
-		mutex_unlock(&vq->lock);
-	}
-	kvs_mem_free(dev->mem);
+	old = dev->mem;
 	dev->mem = mem;
+	kvs_dev_share_mem(dev);
+	kvs_mem_free(old);
 	WRITE_ONCE(dev->nr_regions, mem->nr);
 out:
 	kvfree(regions);
@@ -278,14 +304,24 @@ static long dev_put_u64(u64 value, void __user *argp)
 	return copy_to_user(argp, &value, sizeof(value)) ? -EFAULT : 0;
 }
 
-/* Backend features: none yet, and setting none is fine. */
-static long dev_set_backend_features(void __user *argp)
+static u64 dev_backend_features(const struct kvs_dev *dev)
+{
+	return dev->ops->features & BIT_ULL(VIRTIO_F_ACCESS_PLATFORM) ?
+	       BIT_ULL(VHOST_BACKEND_F_IOTLB_MSG_V2) : 0;
+}
+
+static long dev_set_backend_features(struct kvs_dev *dev, void __user *argp)
 {
 	u64 features;
 
 	if (copy_from_user(&features, argp, sizeof(features)))
 		return -EFAULT;
-	return features ? -EOPNOTSUPP : 0;
+	if (features & ~dev_backend_features(dev))
+		return -EOPNOTSUPP;
+	if (features != dev->backend_features && dev_running(dev))
+		return -EBUSY;
+	WRITE_ONCE(dev->backend_features, features);
+	return 0;
 }
 
 /**
@@ -307,14 +343,16 @@ long kvs_dev_ioctl(struct kvs_dev *dev, unsigned int cmd, void __user *argp)
 	case VHOST_GET_FEATURES:
 		return dev_put_u64(dev->ops->features, argp);
 	case VHOST_GET_BACKEND_FEATURES:
-		return dev_put_u64(0, argp);
-	case VHOST_SET_BACKEND_FEATURES:
-		return dev_set_backend_features(argp);
+		return dev_put_u64(dev_backend_features(dev), argp);
 	case VHOST_SET_OWNER:
 		return dev_set_owner(dev);
 	case VHOST_SET_FEATURES:
 		if (!dev->mm)
 			return dev_set_features(dev, argp);
+		break;
+	case VHOST_SET_BACKEND_FEATURES:
+		if (!dev->mm)
+			return dev_set_backend_features(dev, argp);
 		break;
 	}
 
@@ -323,6 +361,8 @@ long kvs_dev_ioctl(struct kvs_dev *dev, unsigned int cmd, void __user *argp)
 	switch (cmd) {
 	case VHOST_SET_FEATURES:
 		return dev_set_features(dev, argp);
+	case VHOST_SET_BACKEND_FEATURES:
+		return dev_set_backend_features(dev, argp);
 	case VHOST_RESET_OWNER:
 		kvs_dev_disown(dev);
 		return 0;

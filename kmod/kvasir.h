@@ -31,6 +31,7 @@
 #include <uapi/linux/kvasir.h>
 
 #include "compat/compat.h"
+#include "iotlb.h"
 #include "ring.h"
 
 #define KVS_COMMON_FEATURES (BIT_ULL(VIRTIO_F_VERSION_1) |		\
@@ -151,7 +152,10 @@ struct kvs_dev;
  * @worker_pid: of it, for reports, read without a lock
  * @service: queued whenever the queue may have something to do
  * @poll: busy polling
- * @mem: the device's memory table, replaced under @lock
+ * @ring_up: @ring was started; false while an IOTLB has yet to map it
+ * @iotlb: what the queue has to do with an IOTLB
+ * @mem: translates descriptors: guest memory or the IOTLB; replaced under @lock
+ * @umem: guest memory, ditto
  * @features: the device's features, ditto
  * @log_base: dirty bitmap in the owner's address space, or NULL
  * @log_ctx: signalled when something was logged, or NULL
@@ -182,7 +186,10 @@ struct kvs_vq {
 	struct kvs_work service;
 	struct kvs_poll poll;
 
+	bool ring_up;
+	struct kvs_vq_iotlb iotlb;
 	const struct kvs_mem *mem;
+	const struct kvs_mem *umem;
 	u64 features;
 	void __user *log_base;
 	struct eventfd_ctx *log_ctx;
@@ -194,6 +201,21 @@ struct kvs_vq {
 static inline void kvs_count(struct kvs_vq *vq, enum kvasir_counter c, u64 n)
 {
 	WRITE_ONCE(vq->count[c], vq->count[c] + n);
+}
+
+/* Are the addresses in descriptors I/O virtual? */
+static inline bool kvs_vq_has_iotlb(const struct kvs_vq *vq)
+{
+	return vq->mem->attr;
+}
+
+/*
+ * At the beginning of a service: can the ring be used? If not, the queue is
+ * served again when it can.
+ */
+static inline bool kvs_vq_ready(struct kvs_vq *vq)
+{
+	return likely(!kvs_vq_has_iotlb(vq)) || kvs_iotlb_ready(vq);
 }
 
 static inline bool kvs_vq_has(const struct kvs_vq *vq, unsigned int feature)
@@ -272,7 +294,9 @@ struct kvs_dev_ops {
  * @mm: owner's address space, referenced (mmget); NULL without owner
  * @pid: owner's process id, for reports
  * @features: negotiated
+ * @backend_features: acknowledged
  * @mem: guest memory; never NULL while owned
+ * @iotlb: for a guest with a virtual IOMMU
  * @nr_regions: of it, for reports
  * @log_base, @log_ctx: dirty log, copied to each queue
  * @backend: what it is attached to, for people; under kvs_devs_lock
@@ -288,7 +312,9 @@ struct kvs_dev {
 	struct mm_struct *mm;
 	pid_t pid;
 	u64 features;
+	u64 backend_features;
 	struct kvs_mem *mem;
+	struct kvs_iotlb iotlb;
 	u32 nr_regions;
 	void __user *log_base;
 	struct eventfd_ctx *log_ctx;
@@ -305,6 +331,7 @@ void kvs_dev_name_backend(struct kvs_dev *dev, const char *name);
 int kvs_dev_check_owner(const struct kvs_dev *dev);
 long kvs_dev_ioctl(struct kvs_dev *dev, unsigned int cmd, void __user *argp);
 void kvs_dev_disown(struct kvs_dev *dev);
+void kvs_dev_share_mem(struct kvs_dev *dev);
 
 /* ---- dev_worker.c: a device's workers and which queue is whose ---- */
 

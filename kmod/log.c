@@ -43,10 +43,76 @@ static int log_page(struct kvs_vq *vq, u64 pfn)
 	return 0;
 }
 
+/* Guest physical pages. Returns false when one cannot be logged. */
+static bool log_gpa(struct kvs_vq *vq, u64 gpa, u64 len)
+{
+	u64 pfn, last = (gpa + len - 1) >> KVS_LOG_SHIFT;
+
+	for (pfn = gpa >> KVS_LOG_SHIFT; pfn <= last; pfn++) {
+		if (log_page(vq, pfn))
+			return false;
+		cond_resched();
+	}
+	return true;
+}
+
+/* What is at a host address, under every address the guest has for it. */
+static bool log_hva(struct kvs_vq *vq, u64 hva, u64 len)
+{
+	const struct kvs_mem *mem = vq->umem;
+	u64 found = 0;
+	u32 i;
+
+	for (i = 0; i < mem->nr; i++) {
+		const struct kvs_region *r = &mem->r[i];
+		u64 from = max(hva, r->hva);
+		u64 to = min(hva + len, r->hva + r->size);
+
+		if (from >= to)
+			continue;
+		if (!log_gpa(vq, r->gpa + (from - r->hva), to - from))
+			return false;
+		found += to - from;
+	}
+	return found >= len;
+}
+
+/* What is mapped at an I/O virtual address. */
+static bool log_iova(struct kvs_vq *vq, u64 iova, u64 len)
+{
+	const struct kvs_mem *mem = vq->mem;
+
+	while (len) {
+		u32 i = kvs_mem_find(mem, iova);
+		u64 off, part;
+
+		if (i >= mem->nr)
+			return false;
+		off = kvs_index(iova - mem->r[i].gpa, mem->r[i].size);
+		part = min(len, mem->r[i].size - off);
+		if (!log_hva(vq, mem->r[i].hva + off, part))
+			return false;
+		iova += part;
+		len -= part;
+	}
+	return true;
+}
+
+/* After logging: tell who waits for the log, or break the queue. */
+static void log_done(struct kvs_vq *vq, bool logged)
+{
+	if (!logged) {
+		kvs_ring_break(&vq->ring, KVS_RING_FAULT);
+		kvs_vq_broken(vq);
+	} else if (vq->log_ctx) {
+		kvs_eventfd_signal(vq->log_ctx);
+	}
+}
+
 /**
  * kvs_log_write() - the device has written guest memory
  * @vq: on whose behalf
- * @gpa: first byte
+ * @gpa: first byte, as the driver named it: with an IOTLB, I/O virtual
  * @len: bytes
  *
  * A page that cannot be logged breaks the queue: going on would lose data at
@@ -54,21 +120,10 @@ static int log_page(struct kvs_vq *vq, u64 pfn)
  */
 void kvs_log_write(struct kvs_vq *vq, u64 gpa, u64 len)
 {
-	u64 pfn, last;
-
 	if (!kvs_logging(vq) || !len)
 		return;
-	last = (gpa + len - 1) >> KVS_LOG_SHIFT;
-	for (pfn = gpa >> KVS_LOG_SHIFT; pfn <= last; pfn++) {
-		if (log_page(vq, pfn)) {
-			kvs_ring_break(&vq->ring, KVS_RING_FAULT);
-			kvs_vq_broken(vq);
-			return;
-		}
-		cond_resched();
-	}
-	if (vq->log_ctx)
-		kvs_eventfd_signal(vq->log_ctx);
+	log_done(vq, kvs_vq_has_iotlb(vq) ? log_iova(vq, gpa, len) :
+					    log_gpa(vq, gpa, len));
 }
 
 /**
@@ -82,26 +137,8 @@ void kvs_log_write(struct kvs_vq *vq, u64 gpa, u64 len)
  */
 void kvs_log_hva(struct kvs_vq *vq, u64 hva, u64 len)
 {
-	const struct kvs_mem *mem = vq->mem;
-	u64 found = 0;
-	u32 i;
-
-	if (!kvs_logging(vq))
-		return;
-	for (i = 0; i < mem->nr; i++) {
-		const struct kvs_region *r = &mem->r[i];
-		u64 from = max(hva, r->hva);
-		u64 to = min(hva + len, r->hva + r->size);
-
-		if (from >= to)
-			continue;
-		kvs_log_write(vq, r->gpa + (from - r->hva), to - from);
-		found += to - from;
-	}
-	if (found < len) {
-		kvs_ring_break(&vq->ring, KVS_RING_FAULT);
-		kvs_vq_broken(vq);
-	}
+	if (kvs_logging(vq))
+		log_done(vq, log_hva(vq, hva, len));
 }
 
 /* The first @len bytes of a chain's writable segments were written. */

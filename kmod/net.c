@@ -13,6 +13,7 @@
 
 /* Frames of one queue are completed in the order of their chains. */
 #define KVS_NET_FEATURES (KVS_COMMON_FEATURES |			\
+			  BIT_ULL(VIRTIO_F_ACCESS_PLATFORM) |	\
 			  BIT_ULL(VIRTIO_F_IN_ORDER) |		\
 			  BIT_ULL(VIRTIO_F_RING_RESET) |	\
 			  BIT_ULL(VIRTIO_NET_F_MRG_RXBUF) |	\
@@ -29,7 +30,7 @@ static void net_service(struct kvs_work *work)
 	struct kvs_netq *q = kvs_netq(vq);
 
 	mutex_lock(&vq->lock);
-	if (vq->running) {
+	if (vq->running && kvs_vq_ready(vq)) {
 		kvs_count(vq, KVASIR_C_WAKEUPS, 1);
 		trace_kvasir_service_begin(vq);
 		kvs_poll_end(vq);

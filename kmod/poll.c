@@ -72,7 +72,8 @@ static bool poll_join(struct kvs_vq *vq)
 	struct kvs_worker *worker = vq->worker;
 	struct kvs_poll *poll = &vq->poll;
 
-	if (likely(!poll->timeout) || vq->ring.err)
+	/* With an IOTLB the ring may be gone when the service is over. */
+	if (likely(!poll->timeout) || vq->ring.err || kvs_vq_has_iotlb(vq))
 		return false;
 	poll->since = ktime_get_ns();
 	if (!poll->window || poll_credit(worker, poll->since) <= 0)

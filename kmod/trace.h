@@ -97,7 +97,8 @@ TRACE_EVENT(kvasir_bad_chain,
 				   { KVS_CHAIN_ORDER, "order" },
 				   { KVS_CHAIN_INDIRECT, "indirect" },
 				   { KVS_CHAIN_RANGE, "range" },
-				   { KVS_CHAIN_LENGTH, "length" }))
+				   { KVS_CHAIN_LENGTH, "length" },
+				   { KVS_CHAIN_ACCESS, "access" }))
 );
 
 /* @type: VIRTIO_BLK_T_*; @sector and @len as the driver asked */

@@ -44,6 +44,7 @@ void kvs_vq_reset(struct kvs_vq *vq)
 	vq->log_base = NULL;
 	vq->log_ctx = NULL;
 	vq->mem = NULL;
+	vq->umem = NULL;
 	vq->features = 0;
 	kvs_poll_set(vq, 0);
 	mutex_unlock(&vq->lock);
@@ -72,6 +73,25 @@ static void vq_set_worker(struct kvs_vq *vq, struct kvs_worker *worker)
 	WRITE_ONCE(vq->worker_pid, worker ? kvs_worker_pid(worker) : 0);
 }
 
+/*
+ * Take up the ring. With an IOTLB that does not know where it is, that is
+ * left to the first service that finds out (kvs_iotlb_ready()).
+ */
+static int vq_ring_start(struct kvs_vq *vq)
+{
+	int ret;
+
+	if (kvs_vq_has_iotlb(vq)) {
+		/* What is logged is looked up like what was written. */
+		vq->log_addr = vq->cfg.used;
+		ret = kvs_iotlb_map_ring(vq);
+		return ret == -EAGAIN ? 0 : ret;
+	}
+	ret = kvs_ring_start(&vq->ring, &vq->cfg);
+	vq->ring_up = !ret;
+	return ret;
+}
+
 /**
  * kvs_vq_start() - let the assigned worker serve the queue
  * @vq: stopped; its backend is in place
@@ -95,7 +115,7 @@ int kvs_vq_start(struct kvs_vq *vq)
 
 	mutex_lock(&vq->lock);
 	vq_cfg_features(vq, &vq->cfg);
-	ret = kvs_ring_start(&vq->ring, &vq->cfg);
+	ret = vq_ring_start(vq);
 	if (!ret)
 		vq_set_worker(vq, vq->assigned);
 	mutex_unlock(&vq->lock);
@@ -144,7 +164,10 @@ void kvs_vq_stop(struct kvs_vq *vq)
 	if (!vq->worker)
 		return;
 	mutex_lock(&vq->lock);
-	vq->cfg.base = kvs_ring_stop(&vq->ring);
+	if (vq->ring_up)
+		vq->cfg.base = kvs_ring_stop(&vq->ring);
+	vq->ring_up = false;
+	kvs_iotlb_forget(vq);
 	RCU_INIT_POINTER(vq->target, NULL);
 	vq_set_worker(vq, NULL);
 	WRITE_ONCE(vq->state, KVASIR_QUEUE_STOPPED);
@@ -225,7 +248,7 @@ static long vq_get_base(struct kvs_vq *vq, struct vhost_vring_state *s,
 			void __user *argp)
 {
 	mutex_lock(&vq->lock);
-	s->num = vq->worker ? kvs_ring_base(&vq->ring) : vq->cfg.base;
+	s->num = vq->ring_up ? kvs_ring_base(&vq->ring) : vq->cfg.base;
 	mutex_unlock(&vq->lock);
 	return copy_to_user(argp, s, sizeof(*s)) ? -EFAULT : 0;
 }
@@ -271,7 +294,8 @@ static long vq_set_addr(struct kvs_vq *vq, const struct vhost_vring_addr *a)
 		cfg.num = 1;
 	cfg.base = 0;
 	vq_cfg_features(vq, &cfg);
-	ret = kvs_ring_check(&cfg);
+	ret = kvs_vq_has_iotlb(vq) ? kvs_iotlb_check_ring(&cfg) :
+				     kvs_ring_check(&cfg);
 	if (ret)
 		return ret;
 
@@ -281,7 +305,7 @@ static long vq_set_addr(struct kvs_vq *vq, const struct vhost_vring_addr *a)
 	vq->cfg.used = cfg.used;
 	vq->have_addr = true;
 	vq->cfg.watch = a->flags & BIT(VHOST_VRING_F_LOG) ? kvs_vq_watch : NULL;
-	vq->log_addr = a->log_guest_addr;
+	vq->log_addr = kvs_vq_has_iotlb(vq) ? cfg.used : a->log_guest_addr;
 	vq->ring.watch = vq->cfg.watch;
 	mutex_unlock(&vq->lock);
 	return 0;

@@ -9,7 +9,7 @@
  *   open                     a device without owner
  *   VHOST_SET_OWNER          the caller's address space becomes guest memory
  *   VHOST_GET/SET_FEATURES   virtio feature bits plus VHOST_F_LOG_ALL
- *   VHOST_GET/SET_BACKEND_FEATURES  none defined yet: reads 0
+ *   VHOST_GET/SET_BACKEND_FEATURES  net: VHOST_BACKEND_F_IOTLB_MSG_V2
  *   VHOST_SET_MEM_TABLE      up to 512 regions, may be replaced while running
  *   VHOST_SET_LOG_BASE/_FD   dirty log
  *   VHOST_SET_VRING_NUM/_ADDR/_BASE/_ENDIAN/_KICK/_CALL/_ERR, _GET_VRING_BASE
@@ -18,6 +18,9 @@
  *   VHOST_NET_SET_BACKEND    net: socket (tap, macvtap, packet) or -1, per queue
  *   KVASIR_BLK_SET_BACKEND   blk: disk, or -1, for all configured queues
  *   VHOST_RESET_OWNER        stop everything, forget the address space
+ *
+ * With VIRTIO_F_ACCESS_PLATFORM a net device takes and gives the IOTLB messages
+ * of <linux/vhost_types.h> through write(), read() and poll().
  *
  * A net device has two queues (0 receive, 1 transmit); open one device per
  * queue pair. A blk device has up to KVASIR_BLK_MAX_QUEUES request queues.
