@@ -49,6 +49,11 @@ int kvt_set_mem(int fd, uint64_t gpa, uint64_t size, uint64_t hva)
 	return ioctl(fd, VHOST_SET_MEM_TABLE, &t);
 }
 
+static bool kvt_iova(const struct kvt_dev *dev)
+{
+	return dev->features & KVT_F(VIRTIO_F_ACCESS_PLATFORM);
+}
+
 void kvt_dev_init(struct kvt_dev *dev, const char *node, struct kvt_mem *mem,
 		  uint64_t features)
 {
@@ -62,7 +67,7 @@ void kvt_dev_init(struct kvt_dev *dev, const char *node, struct kvt_mem *mem,
 		SKIP("%s does not offer features 0x%llx", node,
 		     (unsigned long long)(features & ~dev->offered));
 	ASSERT_OK(ioctl(dev->fd, VHOST_SET_FEATURES, &features));
-	ASSERT_OK(kvt_set_mem(dev->fd, mem->gpa, mem->size,
+	ASSERT_OK(kvt_set_mem(dev->fd, kvt_iova(dev) ? 0 : mem->gpa, mem->size,
 			      (uint64_t)(uintptr_t)mem->base));
 }
 
@@ -106,6 +111,19 @@ int kvt_vring_addr(int fd, unsigned int index, const struct kvt_ring *ring)
 	return ioctl(fd, VHOST_SET_VRING_ADDR, &a);
 }
 
+int kvt_vring_iova(int fd, unsigned int index, const struct kvt_ring *ring)
+{
+	struct vhost_vring_addr a = {
+		.index = index,
+		.desc_user_addr = kvt_gpa(ring->mem, ring->desc),
+		.avail_user_addr = kvt_gpa(ring->mem, ring->avail),
+		.used_user_addr = kvt_gpa(ring->mem, ring->used),
+		.log_guest_addr = kvt_gpa(ring->mem, ring->used),
+	};
+
+	return ioctl(fd, VHOST_SET_VRING_ADDR, &a);
+}
+
 int kvt_vring_file(int fd, unsigned long request, unsigned int index, int file)
 {
 	struct vhost_vring_file f = { .index = index, .fd = file };
@@ -118,7 +136,10 @@ void kvt_vring_setup(struct kvt_dev *dev, unsigned int index,
 {
 	ASSERT_OK(kvt_vring_num(dev->fd, index, ring->num));
 	ASSERT_OK(kvt_vring_base(dev->fd, index, 0));
-	ASSERT_OK(kvt_vring_addr(dev->fd, index, ring));
+	if (kvt_iova(dev))
+		ASSERT_OK(kvt_vring_iova(dev->fd, index, ring));
+	else
+		ASSERT_OK(kvt_vring_addr(dev->fd, index, ring));
 	ASSERT_OK(kvt_vring_file(dev->fd, VHOST_SET_VRING_KICK, index,
 				 ring->kick));
 	ASSERT_OK(kvt_vring_file(dev->fd, VHOST_SET_VRING_CALL, index,

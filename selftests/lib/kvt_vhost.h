@@ -32,7 +32,9 @@ struct kvt_dev {
 /**
  * kvt_dev_init() - open, own, negotiate, hand over the memory table
  *
- * A feature the node does not offer skips the test.
+ * A feature the node does not offer skips the test. With ACCESS_PLATFORM
+ * @mem->gpa is the I/O virtual address of the memory, and it lies at guest
+ * physical address 0; see kvt_iotlb.h.
  */
 void kvt_dev_init(struct kvt_dev *dev, const char *node, struct kvt_mem *mem,
 		  uint64_t features);
@@ -50,6 +52,8 @@ void kvt_vring_setup(struct kvt_dev *dev, unsigned int index,
 int kvt_vring_num(int fd, unsigned int index, unsigned int num);
 int kvt_vring_base(int fd, unsigned int index, unsigned int base);
 int kvt_vring_addr(int fd, unsigned int index, const struct kvt_ring *ring);
+/* The same, with the ring's addresses as the device sees them. */
+int kvt_vring_iova(int fd, unsigned int index, const struct kvt_ring *ring);
 int kvt_vring_file(int fd, unsigned long request, unsigned int index, int file);
 
 int kvt_net_backend(const struct kvt_dev *dev, unsigned int index, int sock);

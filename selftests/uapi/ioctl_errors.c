@@ -290,21 +290,26 @@ TEST("R-13 features that were never offered")
 	}
 }
 
-TEST("backend features: none yet")
+TEST("backend features: the second kind of IOTLB message, for net")
 {
 	int fd[] = { net(), blk() }, i;
-	uint64_t f;
+	uint64_t f, g;
 
 	for (i = 0; i < 2; i++) {
 		if (!kvt_ours(i ? kvt_blk_node() : kvt_net_node()))
 			continue;
 		f = ~0ull;
 		ASSERT_OK(ioctl(fd[i], VHOST_GET_BACKEND_FEATURES, &f));
-		EXPECT_EQ(f, 0);
+		EXPECT_EQ(f, i ? 0 : 1 << VHOST_BACKEND_F_IOTLB_MSG_V2);
 		EXPECT_OK(ioctl(fd[i], VHOST_SET_BACKEND_FEATURES, &f));
-		f = 2;
-		EXPECT_ERR(ioctl(fd[i], VHOST_SET_BACKEND_FEATURES, &f),
+		g = f | 1;
+		EXPECT_ERR(ioctl(fd[i], VHOST_SET_BACKEND_FEATURES, &g),
 			   EOPNOTSUPP);
+		g = f | 1 << VHOST_BACKEND_F_IOTLB_BATCH;
+		EXPECT_ERR(ioctl(fd[i], VHOST_SET_BACKEND_FEATURES, &g),
+			   EOPNOTSUPP);
+		g = 0;
+		EXPECT_OK(ioctl(fd[i], VHOST_SET_BACKEND_FEATURES, &g));
 	}
 }
 
