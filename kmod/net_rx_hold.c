@@ -29,8 +29,8 @@ MODULE_PARM_DESC(rx_hold_us,
 #define RX_HOLD_LEAST	24
 #define RX_HOLD_FIRST	32
 /* Wake-ups without holding after it was in vain; doubled up to so often. */
-#define RX_HOLD_SKIP	64
-#define RX_HOLD_DOUBLE	6
+#define RX_HOLD_SKIP	256
+#define RX_HOLD_DOUBLE	4
 
 static struct kvs_netq *rx_bell_queue(struct kvs_bell *bell)
 {
@@ -100,7 +100,7 @@ void kvs_rx_hold_end(struct kvs_net_rx *rx)
 /* Learn from @frames that came while the bell was held. */
 static void rx_hold_learn(struct kvs_rx_hold *h, u32 frames)
 {
-	h->average += ((int)min(frames, KVS_NET_BATCH) * 16 - h->average) / 8;
+	h->average += ((int)min(frames, KVS_NET_BATCH) * 16 - h->average) / 4;
 	if (h->average >= RX_HOLD_FIRST)
 		h->misses = 0;
 	if (h->average >= RX_HOLD_LEAST)
@@ -135,7 +135,9 @@ void kvs_rx_hold_plan(struct kvs_netq *q)
 	/* Not more than a small ring, or a small queue of the tap's, holds. */
 	target = min3((u32)KVS_NET_BATCH, (u32)q->vq->ring.num / 2,
 		      (u32)READ_ONCE(q->rx->ring->size) / 4);
-	if (h->skip || target < 2 || 4 * frames * (u64)rx_window() < passed)
+	/* A worker that polls is awake: waking it costs nothing. */
+	if (h->skip || q->vq->poll.timeout || target < 2 ||
+	    4 * frames * (u64)rx_window() < passed)
 		target = 0;
 	h->held = 0;
 	WRITE_ONCE(h->target, target);
