@@ -71,6 +71,7 @@ static void expect_broken(struct pair *p, enum kvs_ring_err why)
 	EXPECT_EQ(kvs_ring_pop(&p->dev, p->map, p->chain), -EIO);
 	EXPECT_EQ(kvs_ring_publish(&p->dev), -EIO);
 	EXPECT_EQ(kvs_ring_arm(&p->dev), -EIO);
+	EXPECT_EQ(kvs_ring_pending(&p->dev), -EIO);
 	EXPECT_EQ(kvs_ring_disarm(&p->dev), -EIO);
 	EXPECT_EQ(p->dev.err, why);
 }
@@ -244,8 +245,10 @@ static void kick_wishes(unsigned int flags, uint16_t base)
 	pair_open(&p, 4, flags, base);
 	for (i = 0; i < 40; i++) {
 		ASSERT_EQ(kvs_ring_arm(&p.dev), 0);
+		EXPECT_EQ(kvs_ring_pending(&p.dev), 0);
 		offer(&p, 1);
 		EXPECT(kvt_ring_publish(&p.drv), "armed, but no kick wanted");
+		EXPECT_EQ(kvs_ring_pending(&p.dev), 1);
 		EXPECT_EQ(kvs_ring_disarm(&p.dev), 0);
 		offer(&p, 1);
 		EXPECT(!kvt_ring_publish(&p.drv), "a kick though disarmed");
@@ -320,6 +323,7 @@ static void wait_for_more(unsigned int flags, uint16_t base)
 	EXPECT_EQ(kvs_ring_disarm(&p.dev), 0);
 	look_at(&p, 2);
 	/* the two are known and do not keep the device awake */
+	EXPECT_EQ(kvs_ring_pending(&p.dev), 0);
 	EXPECT_EQ(kvs_ring_arm(&p.dev), 0);
 	EXPECT_EQ(kvs_ring_arm(&p.dev), 0);
 	if (flags & KVT_RING_EVENT_IDX)

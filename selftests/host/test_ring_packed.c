@@ -314,8 +314,10 @@ static void waiting(uint16_t num, unsigned int flags)
 	for (i = 0; i < 3 * num; i++) {
 		ASSERT_EQ(kvs_ring_pop(&p.dev, p.map, p.chain), 0);
 		ASSERT_EQ(kvs_ring_arm(&p.dev), 0);
+		EXPECT_EQ(kvs_ring_pending(&p.dev), 0);
 		pk_offer(&p, 0, 2);
 		EXPECT(kick_wanted(&p, 2), "armed, but no kick wanted");
+		EXPECT_EQ(kvs_ring_pending(&p.dev), 1);
 		EXPECT_EQ(kvs_ring_disarm(&p.dev), 0);
 		pk_offer(&p, 0, 1);
 		EXPECT(!kick_wanted(&p, 1), "a kick though disarmed");
@@ -329,6 +331,7 @@ static void waiting(uint16_t num, unsigned int flags)
 		kvs_ring_unpop(&p.dev, head[1]);
 		kvs_ring_unpop(&p.dev, head[0]);
 		EXPECT_EQ(p.dev.owned, 0);
+		EXPECT_EQ(kvs_ring_pending(&p.dev), 0);
 		EXPECT_EQ(kvs_ring_arm(&p.dev), 0);
 		pk_offer(&p, 0, 2);
 		EXPECT(kick_wanted(&p, 2), "no kick for the one waited for");

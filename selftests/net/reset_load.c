@@ -20,11 +20,13 @@
 #define MS	10000
 #define CYCLES	120
 #define AHEAD	48	/* frames sent and not received yet */
+#define RX_BUFS	256
 
 struct load {
 	struct kvt_nic nic;
 	int wire;
 	uint8_t **tx_bufs;	/* all transmit buffers */
+	uint8_t *rx_bufs[RX_BUFS];	/* of the restarted receive ring */
 	uint64_t rnd;
 	uint32_t tx_seq;	/* number of the next frame sent */
 	uint32_t rx_seq;	/* of the next frame to be received */
@@ -141,7 +143,8 @@ static void *sender(void *arg)
 static void load_start(struct load *l, uint64_t features,
 		       void *(*other)(void *))
 {
-	struct kvt_nic_opts o = { .features = features };
+	struct kvt_nic_opts o = { .features = features, .num = RX_BUFS };
+	unsigned int i;
 
 	memset(l, 0, sizeof(*l));
 	l->rnd = kvt_seed();
@@ -152,6 +155,8 @@ static void load_start(struct load *l, uint64_t features,
 	l->tx_bufs = calloc(l->nic.nr_tx, sizeof(*l->tx_bufs));
 	ASSERT(l->tx_bufs, "out of memory");
 	memcpy(l->tx_bufs, l->nic.tx_free, l->nic.nr_tx * sizeof(*l->tx_bufs));
+	for (i = 0; i < RX_BUFS; i++)
+		l->rx_bufs[i] = kvt_mem_alloc(&l->nic.mem, l->nic.o.rx_buf, 64);
 	ASSERT_EQ(pthread_create(&l->gen, NULL, generator, l), 0);
 	if (other)
 		ASSERT_EQ(pthread_create(&l->other, NULL, other, l), 0);
@@ -195,21 +200,15 @@ static void tx_rewind(struct load *l)
 static void rx_rewind(struct load *l)
 {
 	struct kvt_ring *rx = &l->nic.rx;
-	void **bufs = calloc(rx->num, sizeof(*bufs));
-	unsigned int i, n = 0;
+	unsigned int i;
 
-	ASSERT(bufs, "out of memory");
-	for (i = 0; i < rx->num; i++)
-		if (rx->token[i])
-			bufs[n++] = rx->token[i];
 	kvt_ring_reset(rx);
-	for (i = 0; i < n; i++) {
-		struct kvt_sg sg = kvt_sg(&l->nic.mem, bufs[i],
+	for (i = 0; i < RX_BUFS; i++) {
+		struct kvt_sg sg = kvt_sg(&l->nic.mem, l->rx_bufs[i],
 					  l->nic.o.rx_buf);
 
-		kvt_ring_add(rx, &sg, 0, 1, bufs[i]);
+		kvt_ring_add(rx, &sg, 0, 1, l->rx_bufs[i]);
 	}
-	free(bufs);
 	kvt_ring_publish(rx);
 	kvt_vring_setup(&l->nic.dev, 0, rx);
 }
