@@ -119,6 +119,7 @@ struct kvs_poll {
 };
 
 void kvs_poll_set(struct kvs_vq *vq, u32 timeout);
+void kvs_poll_reset(struct kvs_vq *vq);
 bool kvs_poll_defer(struct kvs_vq *vq);
 void kvs_poll_wait(struct kvs_vq *vq);
 void kvs_poll_end(struct kvs_vq *vq);

@@ -2,7 +2,8 @@
 /*
  * Busy polling: before a worker sleeps it looks for work a little longer, and
  * a kick, its exit and a wake-up are saved when some comes
- * (VHOST_SET_VRING_BUSYLOOP_TIMEOUT; off unless the owner says otherwise).
+ * (VHOST_SET_VRING_BUSYLOOP_TIMEOUT; off unless the owner, or the parameter
+ * poll_us, says otherwise).
  *
  * A queue joins its worker's list when its service ends: out of chains, it
  * leaves kicks off and the available ring is looked at; out of frames, the
@@ -32,6 +33,11 @@ static unsigned int poll_cpu_percent = 50;
 module_param(poll_cpu_percent, uint, 0644);
 MODULE_PARM_DESC(poll_cpu_percent,
 		 "most of a CPU one worker spends polling, in percent (0: none)");
+
+static unsigned int poll_us;
+module_param(poll_us, uint, 0644);
+MODULE_PARM_DESC(poll_us,
+		 "busy-poll limit of queues whose owner names none, in us");
 
 /* Credit is saved up over this long. */
 #define KVS_POLL_PERIOD_NS	(10 * NSEC_PER_MSEC)
@@ -64,6 +70,12 @@ void kvs_poll_set(struct kvs_vq *vq, u32 timeout)
 	WRITE_ONCE(vq->poll.timeout, timeout);
 	vq->poll.window = poll_limit(&vq->poll);
 	vq->poll.since = 0;
+}
+
+/* What holds until the owner says otherwise. */
+void kvs_poll_reset(struct kvs_vq *vq)
+{
+	kvs_poll_set(vq, READ_ONCE(poll_us));
 }
 
 /* The service ends without work. Returns whether the queue is polled now. */

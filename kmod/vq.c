@@ -22,6 +22,7 @@ void kvs_vq_init(struct kvs_vq *vq, struct kvs_dev *dev, u32 index)
 	vq->index = index;
 	mutex_init(&vq->lock);
 	INIT_LIST_HEAD(&vq->poll.node);
+	kvs_poll_reset(vq);
 }
 
 /* Forget all configuration. The queue is stopped. */
@@ -46,7 +47,7 @@ void kvs_vq_reset(struct kvs_vq *vq)
 	vq->mem = NULL;
 	vq->umem = NULL;
 	vq->features = 0;
-	kvs_poll_set(vq, 0);
+	kvs_poll_reset(vq);
 	mutex_unlock(&vq->lock);
 }
 

@@ -13,7 +13,7 @@
  *   VHOST_SET_MEM_TABLE      up to 512 regions, may be replaced while running
  *   VHOST_SET_LOG_BASE/_FD   dirty log
  *   VHOST_SET_VRING_NUM/_ADDR/_BASE/_ENDIAN/_KICK/_CALL/_ERR, _GET_VRING_BASE
- *   VHOST_SET/GET_VRING_BUSYLOOP_TIMEOUT   microseconds, 0 off, as after open
+ *   VHOST_SET/GET_VRING_BUSYLOOP_TIMEOUT   microseconds, 0: off
  *   VHOST_NEW/FREE_WORKER, VHOST_ATTACH/GET_VRING_WORKER   threads and queues
  *   VHOST_NET_SET_BACKEND    net: socket (tap, macvtap, packet) or -1, per queue
  *   KVASIR_BLK_SET_BACKEND   blk: disk, or -1, for all configured queues
