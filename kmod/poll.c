@@ -53,13 +53,11 @@ static u64 poll_limit(const struct kvs_poll *poll)
 static s64 poll_credit(struct kvs_worker *worker, u64 now)
 {
 	u32 percent = min(READ_ONCE(poll_cpu_percent), 100U);
-	u64 passed = min_t(u64, now - worker->poll_refill, KVS_POLL_PERIOD_NS);
+	u64 passed = now - worker->poll_refill;
 	s64 most = KVS_POLL_PERIOD_NS / 100 * percent;
 
-	/* Time the thread was kept from running was not spent, hence -most. */
-	worker->poll_credit = clamp_t(s64, worker->poll_credit +
-				      (s64)(passed * percent / 100),
-				      -most, most);
+	worker->poll_credit = min_t(s64, most, worker->poll_credit +
+				    (s64)(passed * percent / 100));
 	worker->poll_refill = now;
 	return worker->poll_credit;
 }
