@@ -81,6 +81,10 @@ unsigned int kvt_ring_flags(uint64_t features)
 		flags |= KVT_RING_INDIRECT;
 	if (!(features & KVT_F(VIRTIO_F_VERSION_1)))
 		flags |= KVT_RING_LEGACY;
+	if (features & KVT_F(VIRTIO_F_RING_PACKED))
+		flags |= KVT_RING_PACKED;
+	if (features & KVT_F(VIRTIO_F_IN_ORDER))
+		flags |= KVT_RING_IN_ORDER;
 	return flags;
 }
 
@@ -135,7 +139,7 @@ void kvt_vring_setup(struct kvt_dev *dev, unsigned int index,
 		     const struct kvt_ring *ring)
 {
 	ASSERT_OK(kvt_vring_num(dev->fd, index, ring->num));
-	ASSERT_OK(kvt_vring_base(dev->fd, index, 0));
+	ASSERT_OK(kvt_vring_base(dev->fd, index, kvt_ring_base(ring)));
 	if (kvt_iova(dev))
 		ASSERT_OK(kvt_vring_iova(dev->fd, index, ring));
 	else
