@@ -16,6 +16,7 @@ enum { PASS = 0, FAIL = 1, SKIPPED = 4 };
  */
 static struct kvt_test *tests, **tests_end = &tests;
 static int failures;
+static const void *test_arg;
 static char *skip_reason;	/* shared with the parent */
 #define SKIP_LEN 256
 
@@ -23,6 +24,11 @@ void kvt_register(struct kvt_test *test)
 {
 	*tests_end = test;
 	tests_end = &test->next;
+}
+
+const void *kvt_arg(void)
+{
+	return test_arg;
 }
 
 void kvt_note(const char *fmt, ...)
@@ -171,6 +177,7 @@ static int run_one(const struct kvt_test *test)
 	}
 	if (!pid) {
 		setpgid(0, 0);
+		test_arg = test->arg;
 		test->fn();
 		exit(failures ? FAIL : PASS);
 	}

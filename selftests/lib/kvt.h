@@ -37,6 +37,7 @@ struct kvt_test {
 	const char *name;
 	unsigned int seconds;
 	void (*fn)(void);
+	const void *arg;	/* for kvt_arg(), when one .fn has many cases */
 	struct kvt_test *next;
 };
 
@@ -105,7 +106,10 @@ struct kvt_test {
 /* A line of the test's log. */
 #define NOTE(...)		kvt_note(__VA_ARGS__)
 
+/* From a constructor; @test stays. TEST() does it. */
 void kvt_register(struct kvt_test *test);
+/* The running test's .arg */
+const void *kvt_arg(void);
 void kvt_fail(bool fatal, const char *file, int line, const char *what,
 	      const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void kvt_skip(const char *fmt, ...)

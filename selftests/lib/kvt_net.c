@@ -118,20 +118,41 @@ static void rx_offer(struct kvt_nic *nic, uint8_t *buf)
 	kvt_ring_add(&nic->rx, &sg, 0, 1, buf);
 }
 
+static uint8_t **buf_array(struct kvt_nic *nic, unsigned int n, uint32_t size)
+{
+	uint8_t **bufs = calloc(n, sizeof(*bufs));
+	unsigned int i;
+
+	ASSERT(bufs, "out of memory");
+	for (i = 0; i < n; i++)
+		bufs[i] = kvt_mem_alloc(&nic->mem, size, 64);
+	return bufs;
+}
+
 static void buffers(struct kvt_nic *nic)
 {
-	unsigned int i, n = nic->o.num < 64 ? nic->o.num : 64;
-	uint32_t size = (nic->o.tx_buf + 63) & ~63u;
-
-	nic->nr_tx = n;
-	nic->tx_free = calloc(n, sizeof(*nic->tx_free));
+	nic->nr_tx = nic->o.num < 64 ? nic->o.num : 64;
+	nic->tx_bufs = buf_array(nic, nic->nr_tx, (nic->o.tx_buf + 63) & ~63u);
+	nic->tx_free = calloc(nic->nr_tx, sizeof(*nic->tx_free));
 	ASSERT(nic->tx_free, "out of memory");
-	for (i = 0; i < n; i++)
-		nic->tx_free[i] = kvt_mem_alloc(&nic->mem, size, 64);
-	nic->nr_tx_free = n;
-	n = nic->o.num < 256 ? nic->o.num : 256;
-	for (i = 0; i < n; i++)
-		rx_offer(nic, kvt_mem_alloc(&nic->mem, nic->o.rx_buf, 64));
+	nic->nr_rx = nic->o.num < 256 ? nic->o.num : 256;
+	nic->rx_bufs = buf_array(nic, nic->nr_rx, nic->o.rx_buf);
+}
+
+void kvt_nic_reset_rx(struct kvt_nic *nic)
+{
+	unsigned int i;
+
+	kvt_ring_reset(&nic->rx);
+	for (i = 0; i < nic->nr_rx; i++)
+		rx_offer(nic, nic->rx_bufs[i]);
+}
+
+void kvt_nic_reset_tx(struct kvt_nic *nic)
+{
+	kvt_ring_reset(&nic->tx);
+	memcpy(nic->tx_free, nic->tx_bufs, nic->nr_tx * sizeof(*nic->tx_free));
+	nic->nr_tx_free = nic->nr_tx;
 }
 
 static void start(struct kvt_nic *nic)
@@ -171,6 +192,8 @@ void kvt_nic_open(struct kvt_nic *nic, const struct kvt_nic_opts *opts)
 	kvt_ring_init(&nic->rx, &nic->mem, nic->o.num, flags);
 	kvt_ring_init(&nic->tx, &nic->mem, nic->o.num, flags);
 	buffers(nic);
+	kvt_nic_reset_rx(nic);
+	kvt_nic_reset_tx(nic);
 	start(nic);
 }
 
@@ -179,6 +202,8 @@ void kvt_nic_close(struct kvt_nic *nic)
 	close(nic->dev.fd);
 	kvt_ring_free(&nic->rx);
 	kvt_ring_free(&nic->tx);
+	free(nic->rx_bufs);
+	free(nic->tx_bufs);
 	free(nic->tx_free);
 	kvt_mem_free(&nic->mem);
 }
@@ -187,11 +212,8 @@ void kvt_nic_restart(struct kvt_nic *nic)
 {
 	ASSERT_OK(kvt_net_backend(&nic->dev, 0, -1));
 	ASSERT_OK(kvt_net_backend(&nic->dev, 1, -1));
-	kvt_ring_reset(&nic->rx);
-	kvt_ring_reset(&nic->tx);
-	/* the old buffers stay allocated: take fresh ones */
-	free(nic->tx_free);
-	buffers(nic);
+	kvt_nic_reset_rx(nic);
+	kvt_nic_reset_tx(nic);
 	start(nic);
 }
 
@@ -351,6 +373,46 @@ void kvt_frame(void *frame, uint32_t len, uint32_t seq)
 	memcpy(p, head, len < 14 ? len : 14);
 	for (i = 14; i < len; i++)
 		p[i] = (uint8_t)(kvt_rand(&state) >> 56);
+}
+
+void kvt_tcp_frame(void *frame, uint32_t len, uint32_t seq)
+{
+	uint8_t *p = frame;
+	uint32_t sum, i;
+
+	kvt_frame(p, len, seq);
+	p[12] = ETH_P_IP >> 8;
+	p[13] = ETH_P_IP & 0xff;
+	memset(p + 14, 0, 40);
+	p[14] = 0x45;
+	p[16] = (uint8_t)((len - 14) >> 8);
+	p[17] = (uint8_t)(len - 14);
+	p[22] = 64;
+	p[23] = 6;
+	memcpy(p + 26, "\x0a\0\0\1\x0a\0\0\2", 8);
+	for (sum = 0, i = 14; i < 34; i += 2)
+		sum += (uint32_t)(p[i] << 8 | p[i + 1]);
+	sum = (sum & 0xffff) + (sum >> 16);
+	p[24] = (uint8_t)(~sum >> 8);
+	p[25] = (uint8_t)~sum;
+	p[46] = 0x50;
+	p[47] = 0x10;	/* ACK */
+	p[48] = 0xff;
+	sum = 0x0a00 + 1 + 0x0a00 + 2 + 6 + (len - 34);
+	sum = (sum & 0xffff) + (sum >> 16);
+	p[50] = (uint8_t)(sum >> 8);
+	p[51] = (uint8_t)sum;
+}
+
+struct virtio_net_hdr kvt_tso_hdr(uint16_t mss)
+{
+	return (struct virtio_net_hdr){
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = mss ? VIRTIO_NET_HDR_GSO_TCPV4 :
+				  VIRTIO_NET_HDR_GSO_NONE,
+		.hdr_len = KVT_TCP_HDRS, .gso_size = mss,
+		.csum_start = 34, .csum_offset = 16,
+	};
 }
 
 bool kvt_frame_ok(const void *frame, uint32_t len, uint32_t seq)

@@ -57,7 +57,10 @@ struct kvt_nic {
 	uint32_t hdr_len;
 	bool ours;		/* the node is the module's: .id is valid */
 	uint32_t id;
-	unsigned int nr_tx;	/* transmit buffers */
+	unsigned int nr_rx;
+	uint8_t **rx_bufs;
+	unsigned int nr_tx;
+	uint8_t **tx_bufs;
 	uint8_t **tx_free;	/* stack of those not in flight */
 	unsigned int nr_tx_free;
 };
@@ -69,6 +72,10 @@ void kvt_nic_open(struct kvt_nic *nic, const struct kvt_nic_opts *opts);
 void kvt_nic_close(struct kvt_nic *nic);
 /* The same rings from the start again, after the backends were taken off. */
 void kvt_nic_restart(struct kvt_nic *nic);
+
+/* The driver's side of a queue reset; receive buffers await publication. */
+void kvt_nic_reset_rx(struct kvt_nic *nic);
+void kvt_nic_reset_tx(struct kvt_nic *nic);
 
 /* Offer @bytes (header and frame) as they are; false: no buffer free in time */
 bool kvt_nic_send_raw(struct kvt_nic *nic, const void *bytes, uint32_t len);
@@ -90,6 +97,15 @@ ssize_t kvt_nic_recv(struct kvt_nic *nic, struct virtio_net_hdr *hdr,
 
 /* An Ethernet frame of KVT_ETHERTYPE whose payload follows from @seq. */
 void kvt_frame(void *frame, uint32_t len, uint32_t seq);
+/* Bytes of headers kvt_tcp_frame() makes. */
+#define KVT_TCP_HDRS (14 + 20 + 20)
+/*
+ * A TCP/IPv4 segment whose payload follows from @seq; the checksum field
+ * holds the pseudo header's sum, as the offload header of kvt_tso_hdr() says.
+ */
+void kvt_tcp_frame(void *frame, uint32_t len, uint32_t seq);
+/* @mss 0: a checksum to be done and nothing to be cut. */
+struct virtio_net_hdr kvt_tso_hdr(uint16_t mss);
 /* True when @frame is kvt_frame(len, seq), byte for byte. */
 bool kvt_frame_ok(const void *frame, uint32_t len, uint32_t seq);
 /* One such frame out to @wire, and one in from there. */

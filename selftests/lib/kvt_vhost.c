@@ -54,6 +54,26 @@ static bool kvt_iova(const struct kvt_dev *dev)
 	return dev->features & KVT_F(VIRTIO_F_ACCESS_PLATFORM);
 }
 
+/* For people: the ring features by name, others by number. */
+static void not_offered(const char *node, uint64_t missing)
+{
+	static const struct { unsigned int bit; const char *name; } known[] = {
+		{ VIRTIO_RING_F_INDIRECT_DESC, "INDIRECT_DESC " },
+		{ VIRTIO_RING_F_EVENT_IDX, "EVENT_IDX " },
+		{ VIRTIO_F_RING_PACKED, "RING_PACKED " },
+		{ VIRTIO_F_IN_ORDER, "IN_ORDER " },
+		{ VIRTIO_F_RING_RESET, "RING_RESET " },
+	};
+	char text[128] = "";
+	size_t i;
+
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (missing & KVT_F(known[i].bit))
+			strcat(text, known[i].name);
+	SKIP("%s does not offer %s(0x%llx)", node, text,
+	     (unsigned long long)missing);
+}
+
 void kvt_dev_init(struct kvt_dev *dev, const char *node, struct kvt_mem *mem,
 		  uint64_t features)
 {
@@ -64,8 +84,7 @@ void kvt_dev_init(struct kvt_dev *dev, const char *node, struct kvt_mem *mem,
 	ASSERT_OK(ioctl(dev->fd, VHOST_SET_OWNER));
 	ASSERT_OK(ioctl(dev->fd, VHOST_GET_FEATURES, &dev->offered));
 	if (features & ~dev->offered)
-		SKIP("%s does not offer features 0x%llx", node,
-		     (unsigned long long)(features & ~dev->offered));
+		not_offered(node, features & ~dev->offered);
 	ASSERT_OK(ioctl(dev->fd, VHOST_SET_FEATURES, &features));
 	ASSERT_OK(kvt_set_mem(dev->fd, kvt_iova(dev) ? 0 : mem->gpa, mem->size,
 			      (uint64_t)(uintptr_t)mem->base));

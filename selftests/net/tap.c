@@ -84,48 +84,6 @@ TEST("large frames over many mergeable buffers, and out of pinned pages")
 
 /* ---- offloads ---- */
 
-#define TCP_HDRS (14 + 20 + 20)
-
-/* A TCP/IPv4 segment; the checksum field holds the pseudo header's sum. */
-static void tcp_frame(uint8_t *p, uint32_t len)
-{
-	uint32_t sum, i;
-
-	kvt_frame(p, len, 99);
-	p[12] = ETH_P_IP >> 8;
-	p[13] = ETH_P_IP & 0xff;
-	memset(p + 14, 0, 40);
-	p[14] = 0x45;
-	p[16] = (uint8_t)((len - 14) >> 8);
-	p[17] = (uint8_t)(len - 14);
-	p[22] = 64;
-	p[23] = 6;
-	memcpy(p + 26, "\x0a\0\0\1\x0a\0\0\2", 8);
-	for (sum = 0, i = 14; i < 34; i += 2)
-		sum += (uint32_t)(p[i] << 8 | p[i + 1]);
-	sum = (sum & 0xffff) + (sum >> 16);
-	p[24] = (uint8_t)(~sum >> 8);
-	p[25] = (uint8_t)~sum;
-	p[46] = 0x50;
-	p[47] = 0x10;	/* ACK */
-	p[48] = 0xff;
-	sum = 0x0a00 + 1 + 0x0a00 + 2 + 6 + (len - 34);
-	sum = (sum & 0xffff) + (sum >> 16);
-	p[50] = (uint8_t)(sum >> 8);
-	p[51] = (uint8_t)sum;
-}
-
-static struct virtio_net_hdr tso_hdr(uint16_t mss)
-{
-	return (struct virtio_net_hdr){
-		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-		.gso_type = mss ? VIRTIO_NET_HDR_GSO_TCPV4 :
-				  VIRTIO_NET_HDR_GSO_NONE,
-		.hdr_len = TCP_HDRS, .gso_size = mss,
-		.csum_start = 34, .csum_offset = 16,
-	};
-}
-
 static void expect_hdr(const struct virtio_net_hdr *got, uint16_t mss)
 {
 	EXPECT_EQ(got->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM,
@@ -154,8 +112,8 @@ TEST("checksum and TSO headers arrive as sent, both ways")
 	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		uint32_t len = t[i].len;
 
-		tcp_frame(frame, len);
-		hdr = tso_hdr(t[i].mss);
+		kvt_tcp_frame(frame, len, 99);
+		hdr = kvt_tso_hdr(t[i].mss);
 		ASSERT(kvt_nic_send(&b.nic, &hdr, frame, len), "send");
 		ASSERT_EQ(kvt_wire_recv(wire, got, sizeof(got), MS), len + 10);
 		expect_hdr((void *)got, t[i].mss);
@@ -175,23 +133,23 @@ TEST("checksum and TSO headers arrive as sent, both ways")
 TEST("without offloads the guest gets segments with checksums")
 {
 	static uint8_t frame[8192], got[8192];
-	struct virtio_net_hdr hdr = tso_hdr(1000);
+	struct virtio_net_hdr hdr = kvt_tso_hdr(1000);
 	uint32_t payload = 0;
 	struct bed b;
 	int wire, n;
 
 	bed_open(&b, V1 | MRG, 4096, 8192, 0);
 	wire = kvt_packet("tap0", ETH_P_IP, true);
-	tcp_frame(frame + 10, 5000 + TCP_HDRS);
+	kvt_tcp_frame(frame + 10, 5000 + KVT_TCP_HDRS, 99);
 	memcpy(frame, &hdr, 10);
-	ASSERT_EQ(write(wire, frame, 5010 + TCP_HDRS), 5010 + TCP_HDRS);
+	ASSERT_EQ(write(wire, frame, 5010 + KVT_TCP_HDRS), 5010 + KVT_TCP_HDRS);
 	for (n = 0; n < 5; n++) {
 		ssize_t len = kvt_nic_recv(&b.nic, &hdr, got, sizeof(got), MS);
 
-		ASSERT_EQ(len, 1000 + TCP_HDRS);
+		ASSERT_EQ(len, 1000 + KVT_TCP_HDRS);
 		EXPECT_EQ(hdr.gso_type, VIRTIO_NET_HDR_GSO_NONE);
 		EXPECT_EQ(hdr.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM, 0);
-		EXPECT(!memcmp(got + TCP_HDRS, frame + 10 + TCP_HDRS + payload,
+		EXPECT(!memcmp(got + KVT_TCP_HDRS, frame + 10 + KVT_TCP_HDRS + payload,
 			       1000), "payload changed");
 		payload += 1000;
 	}
@@ -251,7 +209,7 @@ TEST("N-05 offload headers that lie")
 	size_t i;
 
 	bed_open(&b, V1, 0, 4096, OFFLOADS);
-	tcp_frame(bytes + 12, 1014);
+	kvt_tcp_frame(bytes + 12, 1014, 99);
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		*h = bad[i];
 		dropped(&b, bytes, 12 + 1014, KVASIR_C_DROP_HEADER);
