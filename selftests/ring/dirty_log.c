@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The dirty log, switched on and off while queues run: it names every page
- * the device wrote (data, status byte, used ring) and no other, checked
- * against where the data is found in guest memory (U-06).
+ * The dirty log, switched on and off while queues run (U-06). It names every
+ * page the device wrote (data, status byte, used ring) and no other, checked
+ * against where the data is found in guest memory; and every byte that a
+ * shadow copy of guest memory shows to be changed lies in a logged page, in
+ * split and packed rings.
  */
 #include <fcntl.h>
 
@@ -181,6 +183,248 @@ TEST("U-06 net: received frames and used rings; of transmitted frames none")
 		  sizeof(frame));
 	compare(&log);
 	kvt_nic_close(&nic);
+}
+
+/* ---- against a shadow copy ---- */
+
+struct shadow {
+	struct log log;
+	const struct kvt_ring *ring[2];	/* whose driver areas do not count */
+	uint8_t *copy;
+};
+
+/*
+ * From here on only the device writes guest memory, but for what
+ * kvt_ring_publish() writes: the available index, or the flags of a descriptor
+ * that the device overwrites when it is done.
+ */
+static void shadow_take(struct shadow *s)
+{
+	memcpy(s->copy, s->log.mem->base, s->log.mem->size);
+	memset(s->log.bits, 0, s->log.bytes);
+}
+
+static bool is_driver_area(const struct shadow *s, const uint8_t *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		const struct kvt_ring *r = s->ring[i];
+		const uint8_t *a = r ? (const void *)r->avail : NULL;
+
+		if (a && !(r->flags & KVT_RING_PACKED) && p >= a &&
+		    p < a + 6 + 2 * r->num)
+			return true;
+	}
+	return false;
+}
+
+static bool is_logged(const struct log *log, uint64_t gpa)
+{
+	uint64_t page = gpa / PAGE;
+
+	return __atomic_load_n(&log->bits[page / 8], __ATOMIC_ACQUIRE) >>
+	       (page % 8) & 1;
+}
+
+/* Returns how many bytes changed. */
+static unsigned int shadow_check(const struct shadow *s)
+{
+	const uint8_t *now = s->log.mem->base;
+	unsigned int changed = 0, lost = 0;
+	size_t i, at, end, where = 0;
+
+	kvt_sleep(20);	/* the device may arm its queue after the last entry */
+	for (at = 0; at < s->log.mem->size; at = end) {
+		end = at + PAGE < s->log.mem->size ? at + PAGE :
+		      s->log.mem->size;
+		if (!memcmp(now + at, s->copy + at, end - at))
+			continue;
+		for (i = at; i < end; i++) {
+			if (now[i] == s->copy[i] ||
+			    is_driver_area(s, now + i))
+				continue;
+			changed++;
+			if (is_logged(&s->log, s->log.mem->gpa + i))
+				continue;
+			lost++;
+			where = i;
+		}
+	}
+	EXPECT(!lost,
+	       "%u of %u changed bytes are in no logged page, last 0x%zx", lost,
+	       changed, where);
+	return changed;
+}
+
+/* Wait for @n used chains without writing anything. */
+static void watch_used(const struct kvt_ring *ring, uint16_t n)
+{
+	uint64_t deadline = kvt_deadline(MS);
+
+	while (kvt_ring_used(ring) < n && kvt_left(deadline))
+		kvt_sleep(1);
+	ASSERT(kvt_ring_used(ring) >= n, "%u of %u chains done",
+	       kvt_ring_used(ring), n);
+}
+
+/* Frames at a time. */
+#define STEP 25
+
+static void shadow_rx(struct shadow *s, struct kvt_nic *nic, int wire,
+		      uint32_t seq)
+{
+	static uint8_t frame[4000], got[4000];
+	uint32_t len = 60 + seq * 197 % 3900, i;
+
+	kvt_frame(frame, len, seq);
+	shadow_take(s);
+	for (i = 0; i < STEP; i++)
+		ASSERT_EQ(write(wire, frame, len), len);
+	watch_used(&nic->rx, (uint16_t)(STEP * ((len + 11) / 2048 + 1)));
+	EXPECT(shadow_check(s) > len, "the frames are not in guest memory");
+	for (i = 0; i < STEP; i++) {
+		ASSERT_EQ(kvt_nic_recv(nic, NULL, got, sizeof(got), MS), len);
+		ASSERT(kvt_frame_ok(got, len, seq), "frame %u changed", seq);
+	}
+}
+
+static void shadow_tx(struct shadow *s, struct kvt_nic *nic, uint32_t seq)
+{
+	struct kvt_sg sg[2];
+	uint32_t i;
+
+	for (i = 0; i < STEP; i++) {
+		uint8_t *buf = nic->tx_free[--nic->nr_tx_free];
+
+		memset(buf, 0, nic->hdr_len);
+		kvt_frame(buf + nic->hdr_len, 500, seq);
+		sg[0] = kvt_sg(&nic->mem, buf, 100);
+		sg[1] = kvt_sg(&nic->mem, buf + 100, nic->hdr_len + 400);
+		kvt_ring_add(&nic->tx, sg, 2, 0, buf);
+	}
+	shadow_take(s);
+	kvt_ring_kick(&nic->tx);
+	watch_used(&nic->tx, STEP);
+	EXPECT(shadow_check(s), "no used entry");
+	ASSERT(kvt_nic_drain(nic, MS), "drain");
+}
+
+/* Rings of several pages, so that one logged page does not cover them. */
+static void shadow_net(uint64_t features, uint16_t num)
+{
+	struct kvt_nic_opts o = { .features = features, .num = num };
+	struct shadow s = { 0 };
+	struct kvt_nic nic;
+	uint32_t i;
+	int wire;
+
+	kvt_netns();
+	o.sock = kvt_tap("tap0", 0, 12, 0);
+	kvt_link_up("tap0", 9000);
+	wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
+	kvt_nic_open(&nic, &o);
+	log_on(&s.log, &nic.mem, nic.dev.fd, nic.dev.features);
+	log_ring(nic.dev.fd, 0, &nic.rx);
+	log_ring(nic.dev.fd, 1, &nic.tx);
+	s.ring[0] = &nic.rx;
+	s.ring[1] = &nic.tx;
+	s.copy = malloc(nic.mem.size);
+	ASSERT(s.copy, "out of memory");
+	/* enough of them to go round the rings */
+	for (i = 0; i < 28; i++) {
+		shadow_rx(&s, &nic, wire, i);
+		shadow_tx(&s, &nic, i);
+	}
+	kvt_nic_close(&nic);
+}
+
+#define NET	(V1 | KVT_F(VIRTIO_NET_F_MRG_RXBUF))
+#define PACKED	KVT_F(VIRTIO_F_RING_PACKED)
+#define ORDER	KVT_F(VIRTIO_F_IN_ORDER)
+
+TEST("U-06 net, split: what changed in guest memory was logged")
+{
+	shadow_net(NET, 1024);
+}
+
+TEST("U-06 net, split, event index: what changed in guest memory was logged")
+{
+	shadow_net(NET | EV, 1024);
+}
+
+TEST("U-06 net, split, in order: what changed in guest memory was logged")
+{
+	shadow_net(NET | EV | ORDER, 1024);
+}
+
+TEST("U-06 net, packed: what changed in guest memory was logged")
+{
+	shadow_net(NET | PACKED, 1000);
+}
+
+TEST("U-06 net, packed, event index: what changed in guest memory was logged")
+{
+	shadow_net(NET | EV | PACKED, 1000);
+}
+
+TEST("U-06 net, packed, in order: what changed in guest memory was logged")
+{
+	shadow_net(NET | EV | PACKED | ORDER, 1000);
+}
+
+/* Five requests at a time, each of header, data and status. */
+static void shadow_blk(uint64_t features, uint16_t num)
+{
+	static uint8_t fill[1 << 20];
+	int fd = kvt_file(1 << 20), i, k;
+	struct shadow s = { 0 };
+	struct kvt_bio bio[5];
+	struct kvt_disk d;
+
+	memset(fill, 0x5a, sizeof(fill));
+	ASSERT_EQ(pwrite(fd, fill, sizeof(fill), 0), (ssize_t)sizeof(fill));
+	kvt_disk_open(&d, 1, num, features, 1u << 20);
+	ASSERT_EQ(kvt_disk_backend(&d, fd, 0, 0, NULL), 0);
+	for (k = 0; k < 5; k++)
+		kvt_bio_init(&d, &bio[k], 3 * PAGE);
+	log_on(&s.log, &d.mem, d.dev.fd, d.dev.features);
+	log_ring(d.dev.fd, 0, &d.q[0]);
+	s.ring[0] = &d.q[0];
+	s.copy = malloc(d.mem.size);
+	ASSERT(s.copy, "out of memory");
+	for (i = 0; i < 80; i++) {
+		for (k = 0; k < 5; k++) {
+			struct kvt_sg sg[3] = {
+				kvt_sg(&d.mem, bio[k].hdr, 16),
+				kvt_sg(&d.mem, bio[k].data, 512u * (k + 1)),
+				kvt_sg(&d.mem, bio[k].status, 1),
+			};
+
+			memset(bio[k].hdr, 0, 16);	/* read sector 0 */
+			memset(bio[k].data, i | 0x80, bio[k].size);
+			*bio[k].status = KVT_NO_STATUS;
+			kvt_ring_add(&d.q[0], sg, 1, 2, &bio[k]);
+		}
+		shadow_take(&s);
+		kvt_ring_kick(&d.q[0]);
+		watch_used(&d.q[0], 5);
+		EXPECT(shadow_check(&s) > 15 * 512 / 2, "nothing was read");
+		for (k = 0; k < 5; k++)
+			ASSERT(kvt_ring_get(&d.q[0], NULL, NULL), "used");
+		ASSERT(!memcmp(bio[4].data, fill, 2560), "data changed");
+	}
+	kvt_disk_close(&d);
+}
+
+TEST("U-06 block, split: what changed in guest memory was logged")
+{
+	shadow_blk(V1 | EV, 1024);
+}
+
+TEST("U-06 block, packed: what changed in guest memory was logged")
+{
+	shadow_blk(V1 | EV | PACKED, 1000);
 }
 
 TEST("U-06 a log that cannot be written breaks the queue, and says so once")

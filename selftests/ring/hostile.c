@@ -11,7 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
-#include "kvt_net.h"
+#include "kvt_bed.h"
 
 #define MS 5000
 #define NUM 64
@@ -26,83 +26,8 @@
 #define WR	VRING_DESC_F_WRITE
 #define IN	VRING_DESC_F_INDIRECT
 
-struct bed {
-	struct kvt_nic bad, good;
-	int wire_bad, wire_good;
-	uint8_t *page;		/* guest memory of .bad, for raw chains */
-	uint64_t gpa;
-};
-
-static void works(struct kvt_nic *nic, int wire, const char *who)
-{
-	uint8_t frame[256];
-
-	kvt_frame(frame, 200, 1);
-	ASSERT(kvt_nic_send(nic, NULL, frame, 200), "%s: cannot send", who);
-	ASSERT(kvt_nic_drain(nic, MS), "%s: transmit stuck", who);
-	ASSERT_EQ(kvt_wire_recv(wire, frame, sizeof(frame), MS), 200);
-	ASSERT(kvt_frame_ok(frame, 200, 1), "%s: frame changed", who);
-	kvt_frame(frame, 123, 2);
-	ASSERT_EQ(write(wire, frame, 123), 123);
-	ASSERT_EQ(kvt_nic_recv(nic, NULL, frame, sizeof(frame), MS), 123);
-	ASSERT(kvt_frame_ok(frame, 123, 2), "%s: frame changed", who);
-}
-
-static void bed_open(struct bed *b, uint64_t features, uint16_t num)
-{
-	struct kvt_nic_opts o = { .features = features, .num = num };
-
-	if (!kvt_ours(kvt_net_node()))
-		SKIP("%s has no counters", kvt_net_node());
-	kvt_netns();
-	o.sock = kvt_tap("bad", 0, (int)kvt_hdr_len(features), 0);
-	b->wire_bad = kvt_packet("bad", KVT_ETHERTYPE, false);
-	kvt_nic_open(&b->bad, &o);
-	o.num = 256;
-	o.sock = kvt_tap("good", 0, (int)kvt_hdr_len(features), 0);
-	b->wire_good = kvt_packet("good", KVT_ETHERTYPE, false);
-	kvt_nic_open(&b->good, &o);
-	b->page = kvt_mem_alloc(&b->bad.mem, 65536, 4096);
-	b->gpa = kvt_gpa(&b->bad.mem, b->page);
-	works(&b->bad, b->wire_bad, "before");
-	works(&b->good, b->wire_good, "bystander before");
-}
-
-static struct kvt_ring *queue(struct bed *b, int q)
-{
-	return q ? &b->bad.tx : &b->bad.rx;
-}
-
-/* Queue @q of the bad device must be broken by now, and be so only once. */
-static void expect_broken(struct bed *b, int q)
-{
-	struct kvt_ring *ring = queue(b, q);
-	struct kvt_queue_stat st;
-	uint64_t n = 0;
-
-	EXPECT(kvt_eventfd_wait(ring->err, MS, &n), "no error eventfd");
-	EXPECT_EQ(n, 1);
-	kvt_ring_force_kick(ring);
-	kvt_ring_force_kick(ring);
-	EXPECT(!kvt_eventfd_wait(ring->err, 200, NULL), "a second error");
-	kvt_nl_queue(b->bad.id, (uint32_t)q, &st);
-	EXPECT_EQ(st.state, KVASIR_QUEUE_BROKEN);
-	EXPECT_EQ(st.c[KVASIR_C_BROKEN], 1);
-	works(&b->good, b->wire_good, "bystander after");
-}
-
-static void expect_revived(struct bed *b, int q)
-{
-	struct kvt_queue_stat st;
-
-	kvt_nic_restart(&b->bad);
-	kvt_nl_queue(b->bad.id, (uint32_t)q, &st);
-	EXPECT_EQ(st.state, KVASIR_QUEUE_RUNNING);
-	works(&b->bad, b->wire_bad, "revived");
-}
-
 /* A descriptor of the bad device's transmit ring. */
-static void raw(struct bed *b, uint16_t i, uint64_t gpa, uint32_t len,
+static void raw(struct kvt_bed *b, uint16_t i, uint64_t gpa, uint32_t len,
 		uint16_t flags, uint16_t next)
 {
 	kvt_raw_desc(&b->bad.tx, i, gpa, len, flags, next);
@@ -116,12 +41,12 @@ static void set_avail(struct kvt_ring *ring, uint16_t idx)
 
 TEST("R-01 available index jumps ahead")
 {
-	struct bed b;
+	struct kvt_bed b;
 	int q;
 
-	bed_open(&b, V1 | EV, NUM);
+	kvt_bed_open(&b, V1 | EV, NUM);
 	for (q = 0; q < 2; q++) {
-		struct kvt_ring *ring = queue(&b, q);
+		struct kvt_ring *ring = kvt_bed_queue(&b, q);
 		uint8_t frame[60] = { 0 };
 		int i;
 
@@ -129,88 +54,88 @@ TEST("R-01 available index jumps ahead")
 		/* a receive queue looks again once the known buffers are used */
 		for (i = 0; !q && i <= NUM; i++)
 			EXPECT_EQ(write(b.wire_bad, frame, 60), 60);
-		expect_broken(&b, q);
+		kvt_bed_broken(&b, q);
 		kvt_nic_restart(&b.bad);
 	}
-	works(&b.bad, b.wire_bad, "revived");
+	kvt_nic_works(&b.bad, b.wire_bad, "revived");
 }
 
 TEST("R-02 available index moves back")
 {
-	struct bed b;
+	struct kvt_bed b;
 
-	bed_open(&b, V1, NUM);
+	kvt_bed_open(&b, V1, NUM);
 	set_avail(&b.bad.tx, (uint16_t)(b.bad.tx.avail_idx - 1));
-	expect_broken(&b, 1);
-	expect_revived(&b, 1);
+	kvt_bed_broken(&b, 1);
+	kvt_bed_revived(&b, 1);
 }
 
 TEST("R-03 available entry outside the ring")
 {
 	static const uint16_t heads[] = { NUM, NUM + 1, 0x7fff, 0xffff };
-	struct bed b;
+	struct kvt_bed b;
 
-	bed_open(&b, V1 | EV, NUM);
+	kvt_bed_open(&b, V1 | EV, NUM);
 	kvt_raw_avail(&b.bad.tx, heads[getpid() % 4]);
 	kvt_ring_force_kick(&b.bad.tx);
-	expect_broken(&b, 1);
-	expect_revived(&b, 1);
+	kvt_bed_broken(&b, 1);
+	kvt_bed_revived(&b, 1);
 }
 
 TEST("R-07 ring memory becomes inaccessible while running")
 {
-	struct bed b;
+	struct kvt_bed b;
 
-	bed_open(&b, V1, NUM);
+	kvt_bed_open(&b, V1, NUM);
 	ASSERT_OK(mprotect(b.bad.mem.base, b.bad.mem.size, PROT_NONE));
 	kvt_ring_force_kick(&b.bad.tx);
-	expect_broken(&b, 1);
+	kvt_bed_broken(&b, 1);
 	ASSERT_OK(mprotect(b.bad.mem.base, b.bad.mem.size,
 			   PROT_READ | PROT_WRITE));
-	expect_revived(&b, 1);
+	kvt_bed_revived(&b, 1);
 }
 
 TEST("R-07 R-11 ring memory becomes read-only while running")
 {
-	struct bed b;
+	struct kvt_bed b;
 
-	bed_open(&b, V1, NUM);
+	kvt_bed_open(&b, V1, NUM);
 	memset(b.page, 0, 100);
 	raw(&b, RAW, b.gpa, 100, 0, 0);
 	kvt_raw_avail(&b.bad.tx, RAW);
 	ASSERT_OK(mprotect(b.bad.mem.base, b.bad.mem.size, PROT_READ));
 	kvt_ring_force_kick(&b.bad.tx);
-	expect_broken(&b, 1);
+	kvt_bed_broken(&b, 1);
 	ASSERT_OK(mprotect(b.bad.mem.base, b.bad.mem.size,
 			   PROT_READ | PROT_WRITE));
 	EXPECT_EQ(kvt_ring_used(&b.bad.tx), 0);
-	expect_revived(&b, 1);
+	kvt_bed_revived(&b, 1);
 }
 
 TEST("R-07 ring memory unmapped while running")
 {
-	struct bed b;
+	struct kvt_bed b;
 
-	bed_open(&b, V1, NUM);
+	kvt_bed_open(&b, V1, NUM);
 	ASSERT(mmap(b.bad.mem.base, b.bad.mem.size, PROT_NONE, MAP_FIXED |
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED,
 	       "mmap: %s", strerror(errno));
 	kvt_ring_force_kick(&b.bad.tx);
-	expect_broken(&b, 1);
+	kvt_bed_broken(&b, 1);
 	/* the queue can still be stopped, and the device closed */
 	EXPECT_OK(kvt_net_backend(&b.bad.dev, 0, -1));
 	EXPECT_OK(kvt_net_backend(&b.bad.dev, 1, -1));
-	works(&b.good, b.wire_good, "bystander");
+	kvt_nic_works(&b.good, b.wire_good, "bystander");
 }
 
 TEST("R-08 random event indices never lose a chain")
 {
 	uint8_t frame[64];
 	uint64_t state = kvt_seed();
-	struct bed b;
+	struct kvt_bed b;
 	int i;
 
-	bed_open(&b, V1 | EV, NUM);
+	kvt_bed_open(&b, V1 | EV, NUM);
 	kvt_frame(frame, 64, 0);
 	for (i = 0; i < 300; i++) {
 		uint64_t deadline = kvt_deadline(MS);
@@ -226,33 +151,33 @@ TEST("R-08 random event indices never lose a chain")
 	}
 	while (kvt_wire_recv(b.wire_bad, frame, sizeof(frame), 50) > 0)
 		;
-	works(&b.bad, b.wire_bad, "after");
+	kvt_nic_works(&b.bad, b.wire_bad, "after");
 	EXPECT_EQ(kvt_nl_counter(b.bad.id, 1, KVASIR_C_BROKEN), 0);
 }
 
 TEST("R-12 a base that does not fit the ring breaks it, a fitting one runs")
 {
-	struct bed b;
+	struct kvt_bed b;
 
-	bed_open(&b, V1, NUM);
+	kvt_bed_open(&b, V1, NUM);
 	ASSERT_OK(kvt_net_backend(&b.bad.dev, 1, -1));
 	EXPECT_ERR(kvt_vring_base(b.bad.dev.fd, 1, 0x10000), EINVAL);
 	ASSERT_OK(kvt_vring_base(b.bad.dev.fd, 1,
 				 (uint16_t)(b.bad.tx.avail_idx - NUM - 1)));
 	ASSERT_OK(kvt_net_backend(&b.bad.dev, 1, b.bad.o.sock));
-	expect_broken(&b, 1);
+	kvt_bed_broken(&b, 1);
 	ASSERT_OK(kvt_net_backend(&b.bad.dev, 1, -1));
 	ASSERT_OK(kvt_vring_base(b.bad.dev.fd, 1, b.bad.tx.avail_idx));
 	ASSERT_OK(kvt_net_backend(&b.bad.dev, 1, b.bad.o.sock));
-	works(&b.bad, b.wire_bad, "with the right base");
+	kvt_nic_works(&b.bad, b.wire_bad, "with the right base");
 }
 
 /* ---- chains ---- */
 
 /* Offer the raw chain at @head of queue @q; it must come back with length 0. */
-static void refused(struct bed *b, int q, uint16_t head, int counter)
+static void refused(struct kvt_bed *b, int q, uint16_t head, int counter)
 {
-	struct kvt_ring *ring = queue(b, q);
+	struct kvt_ring *ring = kvt_bed_queue(b, q);
 	struct vring_used_elem *e;
 	uint64_t deadline = kvt_deadline(MS), was;
 
@@ -269,17 +194,17 @@ static void refused(struct bed *b, int q, uint16_t head, int counter)
 	EXPECT_EQ(kvt_nl_counter(b->bad.id, (uint32_t)q, counter), was + 1);
 }
 
-static void bad_chain(struct bed *b)
+static void bad_chain(struct kvt_bed *b)
 {
 	refused(b, 1, RAW, KVASIR_C_BAD_CHAIN);
-	works(&b->bad, b->wire_bad, "next chain");
+	kvt_nic_works(&b->bad, b->wire_bad, "next chain");
 }
 
 TEST("D-01 loops in the links")
 {
-	struct bed b;
+	struct kvt_bed b;
 
-	bed_open(&b, V1 | EV, NUM);
+	kvt_bed_open(&b, V1 | EV, NUM);
 	raw(&b, RAW, b.gpa, 1, NX, RAW);
 	bad_chain(&b);
 	raw(&b, RAW, b.gpa, 0, NX, RAW + 1);
@@ -287,15 +212,15 @@ TEST("D-01 loops in the links")
 	bad_chain(&b);
 	raw(&b, RAW, b.gpa, 1, NX, NUM);
 	bad_chain(&b);
-	works(&b.good, b.wire_good, "bystander");
+	kvt_nic_works(&b.good, b.wire_good, "bystander");
 }
 
 TEST("D-02 D-03 chains too long, and thousands of empty pieces")
 {
-	struct bed b;
+	struct kvt_bed b;
 	uint16_t i;
 
-	bed_open(&b, V1, 4096);
+	kvt_bed_open(&b, V1, 4096);
 	for (i = 0; i < 1025; i++)
 		raw(&b, (uint16_t)(RAW + i), b.gpa, 1, i < 1024 ? NX : 0,
 		    (uint16_t)(RAW + i + 1));
@@ -307,14 +232,14 @@ TEST("D-02 D-03 chains too long, and thousands of empty pieces")
 	/* within the limit they are no error, but neither are they a frame */
 	raw(&b, RAW + 1000, b.gpa, 0, 0, 0);
 	refused(&b, 1, RAW, KVASIR_C_DROP_HEADER);
-	works(&b.bad, b.wire_bad, "next chain");
+	kvt_nic_works(&b.bad, b.wire_bad, "next chain");
 }
 
 TEST("D-04 lengths that overflow")
 {
-	struct bed b;
+	struct kvt_bed b;
 
-	bed_open(&b, V1, NUM);
+	kvt_bed_open(&b, V1, NUM);
 	raw(&b, RAW, b.gpa, 0xffffffff, 0, 0);
 	bad_chain(&b);
 	raw(&b, RAW, b.gpa, 4096, NX, RAW + 1);
@@ -325,9 +250,9 @@ TEST("D-04 lengths that overflow")
 TEST("D-05 addresses that are not guest memory")
 {
 	uint64_t end;
-	struct bed b;
+	struct kvt_bed b;
 
-	bed_open(&b, V1, NUM);
+	kvt_bed_open(&b, V1, NUM);
 	end = b.bad.mem.gpa + b.bad.mem.size;
 	raw(&b, RAW, 0, 100, 0, 0);
 	bad_chain(&b);
@@ -344,23 +269,23 @@ TEST("D-05 addresses that are not guest memory")
 
 TEST("D-06 directions mixed, and buffers of the wrong direction")
 {
-	struct bed b;
+	struct kvt_bed b;
 
-	bed_open(&b, V1, NUM);
+	kvt_bed_open(&b, V1, NUM);
 	raw(&b, RAW, b.gpa, 100, NX | WR, RAW + 1);
 	raw(&b, RAW + 1, b.gpa, 100, 0, 0);
 	bad_chain(&b);
 	raw(&b, RAW, b.gpa, 100, WR, 0);
 	refused(&b, 1, RAW, KVASIR_C_DROP_HEADER);
-	works(&b.bad, b.wire_bad, "next chain");
+	kvt_nic_works(&b.bad, b.wire_bad, "next chain");
 }
 
 TEST("D-07 indirect tables that break the rules")
 {
 	struct vring_desc *t;
-	struct bed b;
+	struct kvt_bed b;
 
-	bed_open(&b, V1 | IND, NUM);
+	kvt_bed_open(&b, V1 | IND, NUM);
 	t = (void *)b.page;
 	t[0] = (struct vring_desc){ htole64(b.gpa + 4096), htole32(100), 0, 0 };
 	raw(&b, RAW, b.gpa, 0, IN, 0);
@@ -380,15 +305,15 @@ TEST("D-07 indirect tables that break the rules")
 
 TEST("D-07 indirect table without the feature")
 {
-	struct bed b;
+	struct kvt_bed b;
 
-	bed_open(&b, V1, NUM);
+	kvt_bed_open(&b, V1, NUM);
 	raw(&b, RAW, b.gpa, 16, IN, 0);
 	bad_chain(&b);
 }
 
 struct racer {
-	struct bed *b;
+	struct kvt_bed *b;
 	bool stop;
 };
 
@@ -414,11 +339,11 @@ static void *race(void *arg)
 TEST("D-08 descriptors that change while they are read")
 {
 	struct racer r = { 0 };
-	struct bed b;
+	struct kvt_bed b;
 	pthread_t th;
 	int i;
 
-	bed_open(&b, V1 | IND | EV, NUM);
+	kvt_bed_open(&b, V1 | IND | EV, NUM);
 	r.b = &b;
 	ASSERT_EQ(pthread_create(&th, NULL, race, &r), 0);
 	for (i = 0; i < 2000; i++) {
@@ -434,32 +359,32 @@ TEST("D-08 descriptors that change while they are read")
 	}
 	__atomic_store_n(&r.stop, true, __ATOMIC_RELAXED);
 	pthread_join(th, NULL);
-	works(&b.good, b.wire_good, "bystander");
-	works(&b.bad, b.wire_bad, "after the race");
+	kvt_nic_works(&b.good, b.wire_good, "bystander");
+	kvt_nic_works(&b.bad, b.wire_bad, "after the race");
 	EXPECT_EQ(kvt_nl_counter(b.bad.id, 1, KVASIR_C_BROKEN), 0);
 }
 
 TEST("D-09 a frame made of the ring itself")
 {
-	struct bed b;
+	struct kvt_bed b;
 
-	bed_open(&b, V1, NUM);
+	kvt_bed_open(&b, V1, NUM);
 	/* header in clean memory, payload from the descriptor table */
 	memset(b.page, 0, 64);
 	raw(&b, RAW, b.gpa, 12, NX, RAW + 1);
 	raw(&b, RAW + 1, kvt_gpa(&b.bad.mem, b.bad.tx.desc), 16 * NUM, 0, 0);
 	refused(&b, 1, RAW, KVASIR_C_REQUESTS);
-	works(&b.bad, b.wire_bad, "next chain");
+	kvt_nic_works(&b.bad, b.wire_bad, "next chain");
 }
 
 TEST("receive buffers that are readable, empty or bad are given back")
 {
 	struct kvt_ring *rx;
 	uint8_t frame[100];
-	struct bed b;
+	struct kvt_bed b;
 	uint16_t i;
 
-	bed_open(&b, V1 | MRG, NUM);
+	kvt_bed_open(&b, V1 | MRG, NUM);
 	rx = &b.bad.rx;
 	/* only raw buffers: a fresh receive ring */
 	ASSERT_OK(kvt_net_backend(&b.bad.dev, 0, -1));
@@ -484,5 +409,5 @@ TEST("receive buffers that are readable, empty or bad are given back")
 	}
 	EXPECT(kvt_frame_ok(b.page + 12, 100, 5), "frame changed");
 	EXPECT_EQ(kvt_nl_counter(b.bad.id, 0, KVASIR_C_BAD_CHAIN), 3);
-	works(&b.good, b.wire_good, "bystander");
+	kvt_nic_works(&b.good, b.wire_good, "bystander");
 }
