@@ -202,7 +202,7 @@ TEST("bad arguments are EINVAL and touch nothing")
 	struct kvasir_open_opts KVASIR_OPTS(o, .path = FAKE_NODE);
 	struct kvasir_region region = { 0 };
 	struct kvasir_dev *net, *blk, *dev = NULL;
-	uint16_t base;
+	uint32_t base;
 
 	EXPECT_EQ(kvasir_open(0, &o, &dev), -EINVAL);
 	EXPECT_EQ(kvasir_open(3, &o, &dev), -EINVAL);
@@ -393,9 +393,6 @@ TEST("a queue that cannot be set up keeps no eventfd")
 	EXPECT_EQ(fake.calls[7].arg.file.fd, -1);
 
 	fake_fail(0, 0);
-	bad.reserved = 1;
-	EXPECT_EQ(kvasir_queue_setup(dev, &bad), -EINVAL);
-	bad = queue;
 	bad.kick_fd = -1;
 	EXPECT_EQ(kvasir_queue_setup(dev, &bad), -EINVAL);
 	EXPECT_EQ(fake.nr, 0);

@@ -134,7 +134,8 @@ static int parse(int argc, char **argv, struct run_args *a)
 			  "  tap=NAME | bridge=NAME\n"
 			  "  backend=auto|kvasir|vhost|user\n"
 			  "  queues=N        queue pairs, 1 to 8\n"
-			  "  mac=ADDRESS" },
+			  "  mac=ADDRESS\n"
+			  "  packed=on|off   packed rings; on if the backend can" },
 		{ .name = "disk", .kind = OPT_MULTI, .fn = run_devs_disk,
 		  .dst = &a->devs, .arg = "PATH[,LIST]",
 		  .help = "disk, may be repeated (a comma in PATH: ,,):\n"

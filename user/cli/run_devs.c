@@ -116,6 +116,18 @@ static int get_backend(struct keys *k, enum backend *out, const char *key,
 		      "not a backend (auto, kvasir, vhost or user)");
 }
 
+static int get_packed(struct keys *k, enum packed *out, const char *key,
+		      const char *value)
+{
+	if (value && !strcmp(value, "on"))
+		*out = PACKED_ON;
+	else if (value && !strcmp(value, "off"))
+		*out = PACKED_OFF;
+	else
+		return refuse(k, key, value, "not on or off");
+	return 0;
+}
+
 static int get_queues(struct keys *k, unsigned int *out, unsigned int max,
 		      const char *key, const char *value)
 {
@@ -219,8 +231,10 @@ static int net_key(struct keys *k, void *dst, const char *key,
 		return get_queues(k, &net->queues, MAX_NET_QUEUES, key, value);
 	if (!strcmp(key, "mac"))
 		return get_mac(k, net->mac, key, value);
+	if (!strcmp(key, "packed"))
+		return get_packed(k, &net->packed, key, value);
 	return refuse(k, key, value,
-		      "unknown key (tap, bridge, backend, queues, mac)");
+		      "unknown key (tap, bridge, backend, queues, mac, packed)");
 }
 
 int run_devs_net(void *dst, const char *value)

@@ -88,12 +88,19 @@ struct kvasir_region {
 int kvasir_set_memory(struct kvasir_dev *dev,
 		      const struct kvasir_region *regions, unsigned int nr);
 
+/*
+ * Where a queue begins or goes on, as VHOST_SET_VRING_BASE has it. Split
+ * rings: the next available entry, 0 for a fresh ring. Packed rings
+ * (VIRTIO_F_RING_PACKED): the next available descriptor in the lower half and
+ * the next used one in the upper half, each with its wrap counter in bit 15.
+ */
+#define KVASIR_PACKED_BASE 0x80008000U	/* of a fresh packed ring */
+
 struct kvasir_queue_opts {
 	size_t sz;
 	uint32_t index;		/* queue of this device */
 	uint32_t num;		/* ring entries */
-	uint16_t base;		/* next available entry, 0 for a fresh ring */
-	uint16_t reserved;
+	uint32_t base;		/* where to begin, see below */
 	int32_t kick_fd;	/* eventfds; they stay the caller's. */
 	int32_t call_fd;	/* -1: none */
 	int32_t err_fd;		/* -1: none */
@@ -111,9 +118,9 @@ int kvasir_queue_setup(struct kvasir_dev *dev,
 /* Replace the call eventfd of a queue, running or not; -1: none. */
 int kvasir_queue_set_call(struct kvasir_dev *dev, uint32_t index, int fd);
 
-/* Index of the next available entry of a stopped queue. */
+/* Where a stopped queue would go on. */
 int kvasir_queue_get_base(struct kvasir_dev *dev, uint32_t index,
-			  uint16_t *base);
+			  uint32_t *base);
 
 /* Attach queue @index of a net device to a tap, macvtap or packet socket. */
 int kvasir_net_start(struct kvasir_dev *dev, uint32_t index, int sock_fd);

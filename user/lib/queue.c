@@ -50,7 +50,7 @@ int kvasir_queue_setup(struct kvasir_dev *dev,
 	err = kvl_opts_get(&o, sizeof(o), sizeof(o), opts);
 	if (err)
 		return err;
-	if (o.reserved || o.kick_fd < 0 || o.call_fd < -1 || o.err_fd < -1)
+	if (o.kick_fd < 0 || o.call_fd < -1 || o.err_fd < -1)
 		return -EINVAL;
 
 	err = set_state(dev, VHOST_SET_VRING_NUM, o.index, o.num,
@@ -96,7 +96,7 @@ int kvasir_queue_set_call(struct kvasir_dev *dev, uint32_t index, int fd)
 }
 
 int kvasir_queue_get_base(struct kvasir_dev *dev, uint32_t index,
-			  uint16_t *base)
+			  uint32_t *base)
 {
 	struct vhost_vring_state state = { .index = index };
 	int ret;
@@ -107,6 +107,6 @@ int kvasir_queue_get_base(struct kvasir_dev *dev, uint32_t index,
 			"VHOST_GET_VRING_BASE");
 	if (ret < 0)
 		return ret;
-	*base = (uint16_t)state.num;
+	*base = state.num;
 	return 0;
 }

@@ -26,7 +26,9 @@
 /* What a backend has to take part in; the rest is the tap's or ours. */
 #define BACKEND_BITS	(BIT(VIRTIO_NET_F_MRG_RXBUF) | \
 			 BIT(VIRTIO_RING_F_INDIRECT_DESC) | \
-			 BIT(VIRTIO_RING_F_EVENT_IDX))
+			 BIT(VIRTIO_RING_F_EVENT_IDX) | \
+			 BIT(VIRTIO_F_RING_PACKED) | \
+			 BIT(VIRTIO_F_IN_ORDER))
 
 static struct net_dev *to_net(struct virtio_dev *dev)
 {
@@ -89,6 +91,35 @@ static void net_stop(struct virtio_dev *dev)
 	}
 }
 
+/* The control queue has a thread of its own, which comes and goes with it. */
+static bool is_ctrl(const struct net_dev *net, const struct vq *vq)
+{
+	return vq == net->ctrl_q->vq;
+}
+
+static void net_queue_stop(struct virtio_dev *dev, struct vq *vq)
+{
+	struct net_dev *net = to_net(dev);
+
+	if (is_ctrl(net, vq))
+		soft_stop(net->ctrl);
+	else if (vq->index / 2 < pairs_used(net))
+		link_stop_queue(net->link[vq->index / 2], vq->index % 2);
+}
+
+static int net_queue_start(struct virtio_dev *dev, struct vq *vq)
+{
+	struct net_dev *net = to_net(dev);
+	unsigned int pair = vq->index / 2;
+
+	if (is_ctrl(net, vq))
+		return net_ctrl_start(net);
+	if (pair >= pairs_used(net))
+		return -EINVAL;
+	return link_restart_queue(net->link[pair], vq, vq->index % 2,
+				  tap_fd(net->tap, pair));
+}
+
 /* Queues served here look their call eventfd up each time. */
 static void net_call_changed(struct virtio_dev *dev, struct vq *vq)
 {
@@ -117,6 +148,8 @@ static void net_destroy(struct virtio_dev *dev)
 static const struct virtio_ops net_ops = {
 	.start = net_start,
 	.stop = net_stop,
+	.queue_stop = net_queue_stop,
+	.queue_start = net_queue_start,
 	.call_changed = net_call_changed,
 	.destroy = net_destroy,
 };
@@ -215,13 +248,33 @@ static void derive_mac(const struct net_dev *net, uint8_t *mac)
 	mac[0] = (mac[0] & 0xfc) | 0x02;
 }
 
-static void describe(struct net_dev *net, const struct net_opts *opts)
+/*
+ * What is in the rings. Only a kernel backend stops and starts one queue by
+ * itself.
+ */
+static int ring_features(struct net_dev *net, const struct net_opts *opts,
+			 uint64_t *out)
 {
-	static const uint8_t none[6];
-	uint64_t ours = BACKEND_BITS;
+	uint64_t bits = BACKEND_BITS;
 
 	if (net->link[0])
-		ours &= link_features(net->link[0]);
+		bits = (bits | BIT(VIRTIO_F_RING_RESET)) &
+		       link_features(net->link[0]);
+	if (opts->packed == PACKED_OFF)
+		bits &= ~BIT(VIRTIO_F_RING_PACKED);
+	if (opts->packed == PACKED_ON && !(bits & BIT(VIRTIO_F_RING_PACKED)))
+		return vmm_err_class(net->v.vm, EXIT_NO_BACKEND, -EOPNOTSUPP,
+				     "%s: packed=on: backend %s has no packed rings",
+				     net->name, net->v.backend);
+	*out = bits;
+	return 0;
+}
+
+static void describe(struct net_dev *net, const struct net_opts *opts,
+		     uint64_t ours)
+{
+	static const uint8_t none[6];
+
 	net->v.offered = ours | tap_features(net->tap) |
 			 BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS);
 	net->v.nr_queues = 2 * net->pairs;
@@ -254,6 +307,7 @@ int net_create(struct vm *vm, const struct net_opts *opts, unsigned int nr,
 	       struct virtio_dev **out)
 {
 	struct net_dev *net;
+	uint64_t bits = 0;
 	unsigned int i;
 	int ret;
 
@@ -279,7 +333,10 @@ int net_create(struct vm *vm, const struct net_opts *opts, unsigned int nr,
 	ret = choose_backend(net, opts->backend);
 	if (ret)
 		goto err;
-	describe(net, opts);
+	ret = ring_features(net, opts, &bits);
+	if (ret)
+		goto err;
+	describe(net, opts, bits);
 	if (net->pairs > 1 || net->link[0]) {
 		ret = net_ctrl_create(net);
 		if (ret)

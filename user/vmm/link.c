@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* H2: hands a device's queues to a kernel backend; see link.h. */
 #include <errno.h>
+#include <linux/virtio_config.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -28,6 +29,7 @@ struct link {
 	int idle_fd;		/* eventfd that nobody signals */
 	void *idle_ring;
 	bool running;
+	bool packed;		/* as last negotiated */
 };
 
 int link_open(struct virtio_dev *dev, enum kvasir_type type, const char *path,
@@ -119,8 +121,10 @@ int link_err_fd(const struct link *link)
 
 int link_set_features(struct link *link)
 {
-	return kvasir_set_features(link->backend,
-				   link->dev->features & link->features);
+	uint64_t features = link->dev->features & link->features;
+
+	link->packed = features & (1ULL << VIRTIO_F_RING_PACKED);
+	return kvasir_set_features(link->backend, features);
 }
 
 int link_set_queue(struct link *link, const struct vq *vq, unsigned int index)
@@ -135,6 +139,7 @@ int link_set_queue(struct link *link, const struct vq *vq, unsigned int index)
 	struct kvasir_queue_opts KVASIR_OPTS(q,
 		.index = index,
 		.num = cfg.num,
+		.base = cfg.base,
 		.kick_fd = vq->kick_fd,
 		.call_fd = vq->call_fd,
 		.err_fd = link->err_fd,
@@ -166,6 +171,19 @@ int link_start_net(struct link *link, int tap_fd)
 	return 0;
 }
 
+void link_stop_queue(struct link *link, unsigned int index)
+{
+	(void)kvasir_net_stop(link->backend, index);
+}
+
+int link_restart_queue(struct link *link, const struct vq *vq,
+		       unsigned int index, int tap_fd)
+{
+	int ret = link_set_queue(link, vq, index);
+
+	return ret ? ret : kvasir_net_start(link->backend, index, tap_fd);
+}
+
 int link_start_blk(struct link *link, const struct kvasir_blk_opts *opts)
 {
 	int ret = kvasir_blk_start(link->backend, opts, NULL);
@@ -179,6 +197,7 @@ int link_park_queue(struct link *link, unsigned int index)
 	struct kvasir_queue_opts KVASIR_OPTS(q,
 		.index = index,
 		.num = IDLE_RING,
+		.base = link->packed ? KVASIR_PACKED_BASE : 0,
 		.kick_fd = link->idle_fd,
 		.call_fd = -1,
 		.err_fd = -1,

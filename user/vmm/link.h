@@ -46,6 +46,10 @@ int link_park_queue(struct link *link, unsigned int index);
 void link_set_call(struct link *link, const struct vq *vq, unsigned int index);
 
 int link_start_net(struct link *link, int tap_fd);
+/* One queue of a running net device: stop it, and start it as @vq says. */
+void link_stop_queue(struct link *link, unsigned int index);
+int link_restart_queue(struct link *link, const struct vq *vq,
+		       unsigned int index, int tap_fd);
 int link_start_blk(struct link *link, const struct kvasir_blk_opts *opts);
 /**
  * link_probe_blk() - let the backend look at a disk before any driver runs

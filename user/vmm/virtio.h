@@ -28,8 +28,8 @@ struct vq {
 
 struct virtio_dev;
 
-/* start(), stop(), call_changed() and config_write() come under the
- * transport's lock, one at a time. call_changed and config_write may be NULL.
+/* All but destroy() come under the transport's lock, one at a time.
+ * call_changed and config_write may be NULL.
  */
 struct virtio_ops {
 	/* Driver wrote DRIVER_OK: queues enabled so far are complete, features
@@ -40,6 +40,12 @@ struct virtio_ops {
 	 * the queues when this returns. Idempotent.
 	 */
 	void (*stop)(struct virtio_dev *dev);
+	/* With VIRTIO_F_RING_RESET, while running: nothing may touch this
+	 * queue when queue_stop() returns; queue_start() begins with a fresh
+	 * ring. Needed to offer the feature.
+	 */
+	void (*queue_stop)(struct virtio_dev *dev, struct vq *vq);
+	int (*queue_start)(struct virtio_dev *dev, struct vq *vq);
 	/* A queue's interrupt vector changed while running. */
 	void (*call_changed)(struct virtio_dev *dev, struct vq *vq);
 	/* Configuration space, bounds already checked. */
@@ -86,12 +92,16 @@ int vq_ring_cfg(const struct virtio_dev *dev, const struct vq *vq,
 /* What `kvasir run` was asked for; parsed by user/cli/cmd_run.c. */
 enum backend { BACKEND_AUTO, BACKEND_KVASIR, BACKEND_VHOST, BACKEND_USER };
 
+/* Packed rings: where the backend has them, always (or fail), never. */
+enum packed { PACKED_AUTO, PACKED_ON, PACKED_OFF };
+
 struct net_opts {
 	char tap[16];		/* existing or to be created; "" with bridge */
 	char bridge[16];	/* attach a fresh tap to it; "" without */
 	uint8_t mac[6];		/* all zero: derived */
 	enum backend backend;
 	unsigned int queues;	/* pairs, 1-8 */
+	enum packed packed;
 };
 
 struct disk_opts {

@@ -196,6 +196,15 @@ static uint8_t status_read(struct virtio_pci *t)
 
 /* ---- common configuration (4.1.4.3) ---- */
 
+/* What virtio 1.2 added at the end. */
+struct common_cfg {
+	struct virtio_pci_common_cfg c;
+	uint16_t queue_notify_data;
+	uint16_t queue_reset;
+};
+
+#define COMMON_Q_RESET	offsetof(struct common_cfg, queue_reset)
+
 static struct vq *selected(struct virtio_pci *t)
 {
 	return t->queue_select < t->dev->nr_queues ?
@@ -211,6 +220,7 @@ static void common_read(struct virtio_pci *t, uint32_t off, void *data,
 			unsigned int len)
 {
 	const struct vq *vq = selected(t);
+	struct common_cfg cfg = { 0 };
 	struct virtio_pci_common_cfg c = {
 		.device_feature_select = t->device_feature_select,
 		.device_feature = feature_word(t->dev->offered,
@@ -237,8 +247,10 @@ static void common_read(struct virtio_pci *t, uint32_t off, void *data,
 		c.queue_used_lo = (uint32_t)vq->used;
 		c.queue_used_hi = vq->used >> 32;
 	}
-	if (off + len <= sizeof(c))
-		memcpy(data, (char *)&c + off, len);
+	/* a queue is reset before the write returns: queue_reset is 0 */
+	cfg.c = c;
+	if (off + len <= sizeof(cfg))
+		memcpy(data, (char *)&cfg + off, len);
 }
 
 static void set_half(uint64_t *addr, uint32_t val, bool high)
@@ -258,6 +270,47 @@ static void queue_vector_write(struct virtio_pci *t, struct vq *vq,
 		t->dev->ops->call_changed(t->dev, vq);
 }
 
+/* Before DRIVER_OK, or after a reset of this queue. */
+static void queue_enable_write(struct virtio_pci *t, struct vq *vq,
+			       uint32_t val)
+{
+	struct virtio_dev *dev = t->dev;
+
+	if (val != 1 || !(t->status & VIRTIO_CONFIG_S_FEATURES_OK))
+		return;
+	if (!t->started) {
+		vq->enabled = true;
+		return;
+	}
+	if (!(dev->features & BIT(VIRTIO_F_RING_RESET)))
+		return;
+	vq->enabled = true;
+	if (dev->ops->queue_start(dev, vq))
+		virtio_needs_reset(dev);
+}
+
+/* 2.6.1: the queue is as it was after a reset of the device. */
+static void queue_reset_write(struct virtio_pci *t, struct vq *vq, uint32_t val)
+{
+	struct virtio_dev *dev = t->dev;
+
+	if (val != 1 || !vq->enabled ||
+	    !(dev->features & BIT(VIRTIO_F_RING_RESET)))
+		return;
+	if (t->started)
+		dev->ops->queue_stop(dev, vq);
+	queue_defaults(t, vq);
+}
+
+/* 2.8.10.1: only a split ring's size is a power of two. */
+static bool size_ok(const struct virtio_pci *t, const struct vq *vq,
+		    uint32_t val)
+{
+	return val && val <= vq->max &&
+	       (!(val & (val - 1)) ||
+		t->driver_features & BIT(VIRTIO_F_RING_PACKED));
+}
+
 /* Fields of the selected queue. Frozen once it is enabled (4.1.4.3.2). */
 static void queue_write(struct virtio_pci *t, struct vq *vq, uint32_t off,
 			unsigned int len, uint32_t val)
@@ -266,18 +319,20 @@ static void queue_write(struct virtio_pci *t, struct vq *vq, uint32_t off,
 		queue_vector_write(t, vq, val);
 		return;
 	}
+	if (off == COMMON_Q_RESET && len == 2) {
+		queue_reset_write(t, vq, val);
+		return;
+	}
 	if (vq->enabled)
 		return;
 
 	switch (off << 4 | len) {
 	case VIRTIO_PCI_COMMON_Q_SIZE << 4 | 2:
-		if (val && val <= vq->max && !(val & (val - 1)))
+		if (size_ok(t, vq, val))
 			vq->size = val;
 		break;
 	case VIRTIO_PCI_COMMON_Q_ENABLE << 4 | 2:
-		if (val == 1 && t->status & VIRTIO_CONFIG_S_FEATURES_OK &&
-		    !t->started)
-			vq->enabled = true;
+		queue_enable_write(t, vq, val);
 		break;
 	case VIRTIO_PCI_COMMON_Q_DESCLO << 4 | 4:
 	case VIRTIO_PCI_COMMON_Q_DESCHI << 4 | 4:
@@ -498,7 +553,7 @@ static int add_caps(struct virtio_pci *t)
 	int ret;
 
 	ret = add_cap(t, VIRTIO_PCI_CAP_COMMON_CFG, BAR_COMMON,
-		      sizeof(struct virtio_pci_common_cfg), cap, 0);
+		      sizeof(struct common_cfg), cap, 0);
 	if (ret >= 0)
 		ret = add_cap(t, VIRTIO_PCI_CAP_ISR_CFG, BAR_ISR, 1, cap, 0);
 	if (ret >= 0 && t->dev->config_len)
