@@ -245,8 +245,16 @@ void kvt_raw_packed(struct kvt_ring *ring, uint16_t slot, uint64_t gpa,
 void kvt_raw_packed_push(struct kvt_ring *ring, uint64_t gpa, uint32_t len,
 			 uint16_t id, uint16_t flags)
 {
-	kvt_raw_packed(ring, ring->at_avail.slot, gpa, len, id,
-		       flags | kvt_packed_avail(ring->at_avail));
+	struct vring_packed_desc *d = &ring->slot[ring->at_avail.slot];
+	uint16_t all = flags | kvt_packed_avail(ring->at_avail);
+
+	/* held back as in put_slot(): the device may be looking */
+	if (!ring->held) {
+		ring->held = d;
+		ring->held_flags = all;
+		all = le16toh(d->flags);
+	}
+	kvt_raw_packed(ring, ring->at_avail.slot, gpa, len, id, all);
 	ring->at_avail = kvt_packed_step(ring, ring->at_avail, 1);
 }
 

@@ -181,7 +181,7 @@ struct kvt_pos kvt_packed_step(const struct kvt_ring *ring, struct kvt_pos pos,
 /* Write a descriptor as it is, its flags last. */
 void kvt_raw_packed(struct kvt_ring *ring, uint16_t slot, uint64_t gpa,
 		    uint32_t len, uint16_t id, uint16_t flags);
-/* One more available descriptor at the end. */
+/* One more available descriptor at the end, after kvt_ring_publish(). */
 void kvt_raw_packed_push(struct kvt_ring *ring, uint64_t gpa, uint32_t len,
 			 uint16_t id, uint16_t flags);
 /**
