@@ -17,7 +17,8 @@
 #include "kvt_net.h"
 
 #define MS	10000
-#define FRAMES	160		/* each way; in bursts */
+#define FRAMES	120		/* each way; in bursts */
+#define SINGLES	16		/* of them, one after the other at first */
 #define BURST	8
 #define GSO_LEN	20000
 #define GSO_MSS	1448
@@ -161,7 +162,7 @@ static void traffic(struct bed *b, uint32_t from, uint32_t to)
 
 	for (seq = from; seq < to; seq += n) {
 		/* one by one at first: each burst of one is a sleep */
-		n = seq - from < FRAMES / 4 ? 1 : BURST;
+		n = seq - from < SINGLES ? 1 : BURST;
 		if (n > to - seq)
 			n = to - seq;
 		for (i = 0; i < n; i++)
