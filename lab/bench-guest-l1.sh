@@ -21,7 +21,7 @@ names=(ours vhost qemu-vhost-on qemu-vhost-off)
 running=() pids=()
 failed=0
 
-say() { echo "bench: [L1 $(cut -d' ' -f1 /proc/uptime) s] $*"; }
+say() { echo "bench: [L1 $(cut -d' ' -f1 /proc/uptime) s] $*" >&2; }
 
 cleanup() {
 	[ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null
@@ -58,7 +58,7 @@ ready() {
 	ip addr add "10.77.$1.1/24" dev "kvb$1"
 	ip link set "kvb$1" up
 	until grep -qa '^guest: ready' "$OUT/console$1.txt" 2>/dev/null &&
-		ping -c 1 -W 1 "10.77.$1.2" >/dev/null 2>&1; do
+		timeout 10 "$load" rr "10.77.$1.2" 1 >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] && kill -0 "${pids[$1]}" 2>/dev/null || return
 		sleep 0.5
 	done

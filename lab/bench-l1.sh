@@ -17,7 +17,7 @@ scale=$build/selftests/bench/scale
 ours=/dev/kvasir-net theirs=/dev/vhost-net
 failed=0
 
-say() { echo "bench: [L1 $(cut -d' ' -f1 /proc/uptime) s] $*"; }
+say() { echo "bench: [L1 $(cut -d' ' -f1 /proc/uptime) s] $*" >&2; }
 
 # put CASE PEER SIDE PAIR COMMAND...: run it, keep what it says.
 put() {
@@ -72,26 +72,26 @@ gen() {
 }
 
 for case; do
-	case $case in
-	tx_insn) nodes $case tx; put $case - self 1 "$drv" self ;;
-	tx_insn_1500) nodes $case -s 1500 tx ;;
-	rx_insn) nodes $case -f rx; gen $case -f ;;
-	rx_insn_1500) nodes $case -f -s 1500 rx; gen $case -f -s 1500 ;;
-	packed_insn) rings $case -p tx ;;
-	packed_insn_rx) rings $case -p -f rx; gen $case -f ;;
-	inorder_insn) rings $case -o tx ;;
-	inorder_insn_rx) rings $case -o -f rx; gen $case -f ;;
-	kicks_per_kpkt) nodes $case tx-pace ;;
-	calls_per_kpkt) nodes $case rx-pace ;;
-	wakeups_per_kpkt) nodes $case tx-pace; nodes ${case}_rx rx-pace ;;
-	kicks_per_kpkt_poll) nodes $case -y 50 tx-pace ;;
-	calls_per_kpkt_poll) nodes $case -y 50 rx-pace ;;
-	wakeups_per_kpkt_poll) nodes $case -y 50 tx-pace; nodes ${case}_rx -y 50 rx-pace ;;
-	drv_tx64_pps) nodes $case -c 65536 tx-run ;;
-	drv_rx64_pps) nodes $case -c 32768 rx-run ;;
-	drv_tx1500_pps) nodes $case -c 32768 -s 1500 tx-run ;;
-	drv_rx1500_pps) nodes $case -c 32768 -s 1500 rx-run ;;
-	scale_*) pair $case vhost-net "$scale" -n $ours -d "${case#scale_}" -- \
+	case "$case" in
+	tx_insn) nodes "$case" tx; put "$case" - self 1 "$drv" self ;;
+	tx_insn_1500) nodes "$case" -s 1500 tx ;;
+	rx_insn) nodes "$case" -f rx; gen "$case" -f ;;
+	rx_insn_1500) nodes "$case" -f -s 1500 rx; gen "$case" -f -s 1500 ;;
+	packed_insn) rings "$case" -p tx ;;
+	packed_insn_rx) rings "$case" -p -f rx; gen "$case" -f ;;
+	inorder_insn) rings "$case" -o tx ;;
+	inorder_insn_rx) rings "$case" -o -f rx; gen "$case" -f ;;
+	kicks_per_kpkt) nodes "$case" tx-pace ;;
+	calls_per_kpkt) nodes "$case" rx-pace ;;
+	wakeups_per_kpkt) nodes "$case" tx-pace; nodes "${case}_rx" rx-pace ;;
+	kicks_per_kpkt_poll) nodes "$case" -y 50 tx-pace ;;
+	calls_per_kpkt_poll) nodes "$case" -y 50 rx-pace ;;
+	wakeups_per_kpkt_poll) nodes "$case" -y 50 tx-pace; nodes "${case}_rx" -y 50 rx-pace ;;
+	drv_tx64_pps) nodes "$case" -c 65536 tx-run ;;
+	drv_rx64_pps) nodes "$case" -c 32768 rx-run ;;
+	drv_tx1500_pps) nodes "$case" -c 32768 -s 1500 tx-run ;;
+	drv_rx1500_pps) nodes "$case" -c 32768 -s 1500 rx-run ;;
+	scale_*) pair "$case" vhost-net "$scale" -n $ours -d "${case#scale_}" -- \
 		"$scale" -n $theirs -d "${case#scale_}" ;;
 	*) say "no case $case"; failed=1 ;;
 	esac

@@ -62,8 +62,8 @@ def bar(row, scale, y):
     one, end, middle = scale.x(1), scale.x(f), y + BAR / 2
     colour = EVEN if 0.98 < f < 1.02 else AHEAD if f > 1 else BEHIND
     low, high = sorted(scale.x(factor(row, e)) for e in ends(row))
-    name = f"{row['case']}  vs {row['peer_name']}"
-    figures = f"x{f:.2f}  {number(row['ours'])} : {number(row['peer'])} {row['unit']}"
+    name = f"{row['case']} : {row['peer_name']}"
+    figures = f"{number(row['ours'])} : {number(row['peer'])} {row['unit']}"
     out = [
         text(LEFT - 10, y + BAR - 2, name, anchor="end"),
         f'<rect x="{min(one, end):.1f}" y="{y}" width="{max(abs(end - one), 1):.1f}" '
@@ -71,7 +71,8 @@ def bar(row, scale, y):
         line(low, middle, high, middle, INK),
         line(low, y + 3, low, y + BAR - 3, INK),
         line(high, y + 3, high, y + BAR - 3, INK),
-        text(LEFT + PLOT + 12, y + BAR - 2, figures, 11, fill=SOFT),
+        text(LEFT + PLOT + 12, y + BAR - 2, f"x{f:.2f}", 11, weight="bold"),
+        text(LEFT + PLOT + 60, y + BAR - 2, figures, 11, fill=SOFT),
     ]
     if row["lead"] is not None:
         at = scale.x(factor(row, row["lead"]))

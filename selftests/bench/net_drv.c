@@ -23,7 +23,6 @@
  * Exit status 4: the node lacks something, told on standard output.
  */
 #include <getopt.h>
-#include <linux/if_packet.h>
 #include <math.h>
 #include <net/if.h>
 #include <pthread.h>
@@ -35,6 +34,7 @@
 #include <time.h>
 
 #include "drv.h"
+#include "gen.h"
 #include "workers.h"
 
 #define TAP		"kvbench"
@@ -95,45 +95,6 @@ static void print(const char *name, const struct opts *o,
 	       (unsigned long long)r->workers.cpu_ns);
 }
 
-/* ---- frames out of the tap's interface ---- */
-
-struct gen {
-	int sock;
-	uint8_t frame[DRV_BUF_LEN];
-	struct iovec iov;
-	struct mmsghdr *msgs;
-};
-
-static void gen_open(struct gen *g, const struct opts *o)
-{
-	struct sockaddr_ll a = {
-		.sll_family = AF_PACKET,
-		.sll_ifindex = (int)if_nametoindex(TAP),
-	};
-	int one = 1;
-	uint32_t i;
-
-	/* no protocol: it sends only */
-	g->sock = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	ASSERT(g->sock >= 0, "packet socket: %s", strerror(errno));
-	ASSERT_OK(setsockopt(g->sock, SOL_PACKET, PACKET_QDISC_BYPASS, &one,
-			     sizeof(one)));
-	ASSERT_OK(bind(g->sock, (struct sockaddr *)&a, sizeof(a)));
-	drv_frame(g->frame, o->size);
-	g->iov = (struct iovec){ g->frame, o->size };
-	g->msgs = calloc(o->burst, sizeof(*g->msgs));
-	ASSERT(g->msgs, "out of memory");
-	for (i = 0; i < o->burst; i++) {
-		g->msgs[i].msg_hdr.msg_iov = &g->iov;
-		g->msgs[i].msg_hdr.msg_iovlen = 1;
-	}
-}
-
-static void gen_send(struct gen *g, uint32_t n)
-{
-	ASSERT_EQ(sendmmsg(g->sock, g->msgs, n, 0), n);
-}
-
 /* ---- bursts, one after the other ---- */
 
 static void tx_bursts(struct drv_ring *r, const struct opts *o, uint32_t count)
@@ -168,7 +129,7 @@ static void run_rx(const struct opts *o, struct drv_nic *nic, struct result *r)
 {
 	struct gen g;
 
-	gen_open(&g, o);
+	gen_open(&g, TAP, o->size, o->burst);
 	drv_offer(&nic->rx, nic->rx.num);
 	drv_kick(&nic->rx);
 	rx_bursts(&nic->rx, &g, o, o->burst * 8);
@@ -195,7 +156,7 @@ static void run_gen(const struct opts *o, struct result *r)
 	int tap;
 
 	tap = kvt_tap(TAP, 0, DRV_HDR_LEN, 0);
-	gen_open(&g, o);
+	gen_open(&g, TAP, o->size, o->burst);
 	memset(r, 0, sizeof(*r));
 	for (; left; left -= o->burst) {
 		t = ns();
@@ -263,7 +224,8 @@ static void split_cpus(void)
 	pin_self(0);
 }
 
-static void tx_free_run(struct drv_ring *q, uint32_t count)
+/* Keep the ring topped up until @count more came back; none is left over. */
+static void free_run(struct drv_ring *q, uint32_t count)
 {
 	uint32_t target = q->done + count, n;
 
@@ -285,9 +247,9 @@ static void run_tx_run(const struct opts *o, struct drv_nic *nic,
 {
 	drv_xdp_drop(TAP);
 	split_cpus();
-	tx_free_run(&nic->tx, o->count / 8);
+	free_run(&nic->tx, o->count / 8);
 	begin(r, &nic->tx);
-	tx_free_run(&nic->tx, o->count);
+	free_run(&nic->tx, o->count);
 	end(r, &nic->tx, o->count);
 }
 
@@ -301,26 +263,6 @@ static void set_queue_len(int len)
 	close(s);
 }
 
-static void rx_free_run(struct drv_ring *q, uint32_t count)
-{
-	uint32_t target = q->done + count;
-
-	while ((int32_t)(q->done - target) < 0) {
-		uint32_t n = q->num - drv_inflight(q);
-		uint32_t want = target - q->offered;
-
-		/* none is left with the device at the end of a round */
-		if (n > want)
-			n = want;
-		if (n) {
-			drv_offer(q, n);
-			drv_kick(q);
-		}
-		if (drv_reap(q))
-			drv_mute(q);
-	}
-}
-
 /* Rounds: fill the tap while no buffers are offered, then let it run. */
 static void run_rx_run(const struct opts *o, struct drv_nic *nic,
 		       struct result *r)
@@ -330,14 +272,14 @@ static void run_rx_run(const struct opts *o, struct drv_nic *nic,
 	struct gen g;
 
 	set_queue_len(QUEUE_LEN);
-	gen_open(&g, o);
+	gen_open(&g, TAP, o->size, o->burst);
 	split_cpus();
 	memset(r, 0, sizeof(*r));
 	for (done = 0; done < o->count + batch; done += batch) {
 		for (i = 0; i < batch; i += o->burst)
 			gen_send(&g, o->burst);
 		begin(&round, &nic->rx);
-		rx_free_run(&nic->rx, batch);
+		free_run(&nic->rx, batch);
 		end(&round, &nic->rx, batch);
 		if (!done)
 			continue;	/* the first is to warm up */
@@ -433,7 +375,7 @@ static void run_rx_pace(const struct opts *o, struct drv_nic *nic,
 	pthread_t t;
 
 	set_queue_len(QUEUE_LEN);
-	gen_open(&p.gen, o);
+	gen_open(&p.gen, TAP, o->size, 1);
 	split_cpus();
 	drv_offer(&nic->rx, nic->rx.num);
 	drv_kick(&nic->rx);
@@ -525,17 +467,38 @@ int main(int argc, char **argv)
 
 	while ((c = getopt(argc, argv, "n:s:c:b:q:r:y:pof")) != -1) {
 		switch (c) {
-		case 'n': o.node = optarg; break;
-		case 's': o.size = (uint32_t)atoi(optarg); break;
-		case 'c': o.count = (uint32_t)atoi(optarg); break;
-		case 'b': o.burst = (uint32_t)atoi(optarg); break;
-		case 'q': o.num = (uint16_t)atoi(optarg); break;
-		case 'r': o.pps = (uint32_t)atoi(optarg); break;
-		case 'y': o.poll_us = (uint32_t)atoi(optarg); break;
-		case 'p': o.features |= KVT_F(VIRTIO_F_RING_PACKED); break;
-		case 'o': o.features |= KVT_F(VIRTIO_F_IN_ORDER); break;
-		case 'f': o.first = true; break;
-		default: return 2;
+		case 'n':
+			o.node = optarg;
+			break;
+		case 's':
+			o.size = (uint32_t)atoi(optarg);
+			break;
+		case 'c':
+			o.count = (uint32_t)atoi(optarg);
+			break;
+		case 'b':
+			o.burst = (uint32_t)atoi(optarg);
+			break;
+		case 'q':
+			o.num = (uint16_t)atoi(optarg);
+			break;
+		case 'r':
+			o.pps = (uint32_t)atoi(optarg);
+			break;
+		case 'y':
+			o.poll_us = (uint32_t)atoi(optarg);
+			break;
+		case 'p':
+			o.features |= KVT_F(VIRTIO_F_RING_PACKED);
+			break;
+		case 'o':
+			o.features |= KVT_F(VIRTIO_F_IN_ORDER);
+			break;
+		case 'f':
+			o.first = true;
+			break;
+		default:
+			return 2;
 		}
 	}
 	if (optind + 1 != argc || !o.burst || o.burst > o.num || !o.pps ||

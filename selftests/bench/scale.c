@@ -148,11 +148,20 @@ int main(int argc, char **argv)
 	nr = 1;
 	while ((c = getopt(argc, argv, "n:d:c:b:")) != -1) {
 		switch (c) {
-		case 'n': node = optarg; break;
-		case 'd': nr = (unsigned int)atoi(optarg); break;
-		case 'c': count = (uint32_t)atoi(optarg); break;
-		case 'b': burst = (uint32_t)atoi(optarg); break;
-		default: return 2;
+		case 'n':
+			node = optarg;
+			break;
+		case 'd':
+			nr = (unsigned int)atoi(optarg);
+			break;
+		case 'c':
+			count = (uint32_t)atoi(optarg);
+			break;
+		case 'b':
+			burst = (uint32_t)atoi(optarg);
+			break;
+		default:
+			return 2;
 		}
 	}
 	if (!nr || nr > MAX_DEVICES || !burst || burst > ENTRIES ||

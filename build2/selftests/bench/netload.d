@@ -1,0 +1,1 @@
+/tmp/h/bench/build2/selftests/bench/netload: bench/netload.c
