@@ -72,15 +72,15 @@ gen() {
 }
 
 for case; do
-	case "$case" in
+	case $case in
 	tx_insn) nodes "$case" tx; put "$case" - self 1 "$drv" self ;;
 	tx_insn_1500) nodes "$case" -s 1500 tx ;;
 	rx_insn) nodes "$case" -f rx; gen "$case" -f ;;
 	rx_insn_1500) nodes "$case" -f -s 1500 rx; gen "$case" -f -s 1500 ;;
 	packed_insn) rings "$case" -p tx ;;
-	packed_insn_rx) rings "$case" -p -f rx; gen "$case" -f ;;
+	packed_insn_rx) rings "$case" -p -f rx ;;
 	inorder_insn) rings "$case" -o tx ;;
-	inorder_insn_rx) rings "$case" -o -f rx; gen "$case" -f ;;
+	inorder_insn_rx) rings "$case" -o -f rx ;;
 	kicks_per_kpkt) nodes "$case" tx-pace ;;
 	calls_per_kpkt) nodes "$case" rx-pace ;;
 	wakeups_per_kpkt) nodes "$case" tx-pace; nodes "${case}_rx" rx-pace ;;

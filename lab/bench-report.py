@@ -84,6 +84,8 @@ def value_of(case):
         return pps
     if case.startswith("scale_"):
         return lambda m, _: m["all_busy"]
+    if case.startswith(("packed_", "inorder_")):
+        return lambda m, _: m["worker_ns"] / m["packets"]
     if case.endswith("_insn") or "_insn_" in case:
         return insn
     return lambda m, _: m["value"]
