@@ -22,6 +22,7 @@
 #define MAX_DEVICES	64
 #define ENTRIES		128
 #define FRAME		64
+#define FAIR_PACKETS	(ENTRIES * 8)	/* of each device: many turns */
 #define LIMIT_SECONDS	120
 
 static struct drv_nic nics[MAX_DEVICES];
@@ -132,7 +133,7 @@ static void measure(const char *node, uint32_t count, uint32_t burst)
 	cost(nr, burst * 4, burst);	/* warm up */
 	one = cost(1, count, burst);
 	all = cost(nr, count / nr - count / nr % burst, burst);
-	fair = jain(count / nr);
+	fair = jain(FAIR_PACKETS);
 	workers_read(&w);
 	printf("{\"node\":\"%s\",\"devices\":%u,\"one_busy\":%.2f,\"all_busy\":%.2f,\"threads\":%u,\"memory_kib\":%.1f,\"jain\":%.4f}\n",
 	       node, nr, one, all, w.threads, memory, fair);
