@@ -103,7 +103,7 @@ static double jain(uint32_t count)
 {
 	struct timespec pause = { .tv_nsec = 100000 };
 	double sum = 0, squares = 0, x;
-	uint32_t start[MAX_DEVICES];
+	uint32_t start[MAX_DEVICES] = { 0 };
 	uint64_t all = 0;
 	unsigned int i;
 
