@@ -50,7 +50,7 @@ by_qemu() {
 
 # ready N: its guest answers
 ready() {
-	local end=$((SECONDS + 120))
+	local end=$((SECONDS + 300))
 	until ip link show "kvb$1" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] && kill -0 "${pids[$1]}" 2>/dev/null || return
 		sleep 0.2

@@ -22,7 +22,7 @@
 # and dmesg.txt land there. KVM, tun and vhost_net are loaded; kvasir loads by
 # 'modprobe kvasir' when it has been built for this kernel.
 #
-# An L1 that stands still for two minutes is ended; where its CPUs were is kept
+# An L1 that stands still for two minutes (-i: 15) is ended; where its CPUs were is kept
 # in frozen.txt. Known faults of an old emulator (qemu.sh tells which; see
 # emulator_fault below) are told and the command is run again, at most twice.
 #
@@ -42,7 +42,8 @@ while getopts 'hk:m:s:t:a:A:io:' opt; do
 	t) limit=$OPTARG ;;
 	a) kargs=$OPTARG ;;
 	A) accel=$OPTARG ;;
-	i) icount=1 accel=tcg cpus=1 ;;
+	# virtual time may run many times slower than that of the wall
+	i) icount=1 accel=tcg cpus=1 FROZEN_AFTER=900 ;;
 	o) out=$OPTARG ;;
 	h) kv_usage; exit ;;
 	*) exit 2 ;;
