@@ -11,7 +11,7 @@ import math
 
 LEFT, RIGHT, TOP, STEP, BAR = 250, 330, 84, 24, 13
 PLOT = 460
-TICKS = (0.25, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 3, 4, 6, 10, 20)
+TICKS = (0.125, 0.25, 0.5, 0.8, 1, 1.25, 2, 3, 4, 6, 8, 16)
 AHEAD, BEHIND, EVEN, INK, SOFT = "#2b7a4b", "#b5452f", "#7d8794", "#1d2530", "#5d6875"
 
 
@@ -108,11 +108,16 @@ def chart(rows):
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
         *legend(60),
     ]
-    for tick in TICKS:
-        if scale.low <= math.log(tick) <= scale.high:
-            x = scale.x(tick)
-            out += [line(x, TOP, x, bottom, "#e3e7ec"),
-                    text(x, bottom + 16, f"{tick:g}", 11, "middle", SOFT)]
+    labelled = [scale.x(1)]
+    for tick in sorted(TICKS, key=lambda t: abs(math.log(t))):
+        if not scale.low <= math.log(tick) <= scale.high:
+            continue
+        x = scale.x(tick)
+        out.append(line(x, TOP, x, bottom, "#e3e7ec"))
+        # from 1 outwards, as long as there is room for a label
+        if tick == 1 or all(abs(x - other) > 36 for other in labelled):
+            labelled.append(x)
+            out.append(text(x, bottom + 16, f"{tick:g}", 11, "middle", SOFT))
     y = TOP + 4
     for kernel in kernels:
         out.append(text(20, y + BAR - 1, f"Linux {kernel}", 12, weight="bold"))
