@@ -98,13 +98,11 @@ def generator(of_case):
     return statistics.median(m["ns"] / m["packets"] for m in runs) if runs else 0
 
 
-def merge(pairs, more):
-    """Add a second direction, measured apart, to the same case."""
-    for i, m in more.items():
-        if i in pairs:
-            pairs[i] = {k: v + m[k] if isinstance(v, (int, float)) else v
-                        for k, v in pairs[i].items()}
-    return pairs
+def both(pairs, more):
+    """Two directions, measured apart, as one: pairs that have both."""
+    return {i: {k: v + more[i][k] if isinstance(v, (int, float)) else v
+                for k, v in pairs[i].items()}
+            for i in pairs.keys() & more.keys()}
 
 
 def quartiles(values):
@@ -119,8 +117,9 @@ def row(case, peer, raw, kernel):
     sides = []
     for side in ("ours", "peer"):
         pairs = dict(of_case.get((peer, side), {}))
-        also = raw.get(case + "_rx", {}) if case.startswith("wakeups") else {}
-        sides.append(merge(pairs, also.get((peer, side), {})))
+        if case.startswith("wakeups"):
+            pairs = both(pairs, raw.get(case + "_rx", {}).get((peer, side), {}))
+        sides.append(pairs)
     common = sorted(sides[0].keys() & sides[1].keys())
     value, own = value_of(case), generator(of_case)
     if case.startswith("rx_") and not own:
