@@ -291,7 +291,7 @@ TEST("one queue waits, the other goes on, nobody spins")
 			       &(uint8_t){ 0 });
 	kvt_frame(frame, 321, 7);
 	ASSERT_EQ(write(b.wire, frame, 321), 321);
-	first = b.nic.rx.token[le16toh(b.nic.rx.avail->ring[0])];
+	first = b.nic.rx.buf[le16toh(b.nic.rx.avail->ring[0])].token;
 	told(&b, first, VHOST_ACCESS_WO);
 	EXPECT(silent(&b, 300), "told again without a reason");
 	wakeups = count(&b, 0, KVASIR_C_WAKEUPS);
