@@ -72,7 +72,7 @@ stalled() {
 	busywait 10000 gone "$pid"
 	rc=$?
 	exec 9<&-
-	[ $rc = 0 ] || { note "still there after 10 s"; kill -9 "$pid"; return 1; }
+	[ "$rc" = 0 ] || { note "still there after 10 s"; kill -9 "$pid"; return 1; }
 	wait "$pid"
 }
 # No room for PIPE_BUF bytes behind descriptor 9, of 64 KiB.

@@ -116,10 +116,10 @@ check "the module, packed rings" talk backend=kvasir,packed=on 1
 rates
 check "the module, split rings" talk backend=kvasir,packed=off 0
 rates
-check "the module, packed rings by default, queues reset under load" \
-	resized backend=kvasir '1.....1'
-check "the module, split rings, queues reset under load" \
-	resized backend=kvasir,packed=off '0.....1'
+check "the module, packed rings, queues reset under load" \
+	resized backend=kvasir,packed=on '1.....1'
+check "the module, split rings by default, queues reset under load" \
+	resized backend=kvasir '0.....1'
 check "kvasir itself, packed rings" talk backend=user,packed=on 1
 rates
 if [ -c /dev/vhost-net ]; then

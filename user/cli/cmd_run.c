@@ -135,7 +135,7 @@ static int parse(int argc, char **argv, struct run_args *a)
 			  "  backend=auto|kvasir|vhost|user\n"
 			  "  queues=N        queue pairs, 1 to 8\n"
 			  "  mac=ADDRESS\n"
-			  "  packed=on|off   packed rings; on if the backend can" },
+			  "  packed=on|off   offer packed rings (off)" },
 		{ .name = "disk", .kind = OPT_MULTI, .fn = run_devs_disk,
 		  .dst = &a->devs, .arg = "PATH[,LIST]",
 		  .help = "disk, may be repeated (a comma in PATH: ,,):\n"

@@ -116,13 +116,13 @@ static int get_backend(struct keys *k, enum backend *out, const char *key,
 		      "not a backend (auto, kvasir, vhost or user)");
 }
 
-static int get_packed(struct keys *k, enum packed *out, const char *key,
+static int get_packed(struct keys *k, bool *out, const char *key,
 		      const char *value)
 {
 	if (value && !strcmp(value, "on"))
-		*out = PACKED_ON;
+		*out = true;
 	else if (value && !strcmp(value, "off"))
-		*out = PACKED_OFF;
+		*out = false;
 	else
 		return refuse(k, key, value, "not on or off");
 	return 0;

@@ -260,9 +260,9 @@ static int ring_features(struct net_dev *net, const struct net_opts *opts,
 	if (net->link[0])
 		bits = (bits | BIT(VIRTIO_F_RING_RESET)) &
 		       link_features(net->link[0]);
-	if (opts->packed == PACKED_OFF)
+	if (!opts->packed)
 		bits &= ~BIT(VIRTIO_F_RING_PACKED);
-	if (opts->packed == PACKED_ON && !(bits & BIT(VIRTIO_F_RING_PACKED)))
+	else if (!(bits & BIT(VIRTIO_F_RING_PACKED)))
 		return vmm_err_class(net->v.vm, EXIT_NO_BACKEND, -EOPNOTSUPP,
 				     "%s: packed=on: backend %s has no packed rings",
 				     net->name, net->v.backend);

@@ -92,16 +92,13 @@ int vq_ring_cfg(const struct virtio_dev *dev, const struct vq *vq,
 /* What `kvasir run` was asked for; parsed by user/cli/cmd_run.c. */
 enum backend { BACKEND_AUTO, BACKEND_KVASIR, BACKEND_VHOST, BACKEND_USER };
 
-/* Packed rings: where the backend has them, always (or fail), never. */
-enum packed { PACKED_AUTO, PACKED_ON, PACKED_OFF };
-
 struct net_opts {
 	char tap[16];		/* existing or to be created; "" with bridge */
 	char bridge[16];	/* attach a fresh tap to it; "" without */
 	uint8_t mac[6];		/* all zero: derived */
 	enum backend backend;
 	unsigned int queues;	/* pairs, 1-8 */
-	enum packed packed;
+	bool packed;		/* offer packed rings */
 };
 
 struct disk_opts {

@@ -1,1 +1,0 @@
-/tmp/h/bench/build2/selftests/bench/netload: bench/netload.c
