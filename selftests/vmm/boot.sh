@@ -44,7 +44,8 @@ start() {
 	busywait 10000 test -s "$ktap_tmp/pid"
 	vm=$(cat "$ktap_tmp/pid")
 	cleanup "kill -9 $vm"
-	busywait $((limit * 1000)) grep -q 'guest: ready' "$console"
+	busywait $((limit * 1000)) grep -q 'guest: ready' "$console" ||
+		{ log; return 1; }
 }
 
 # Wait for the guest of start, at most 30 s; exits with its status.
@@ -59,7 +60,7 @@ stalled() {
 	rm -f "$ktap_tmp/pipe"
 	mkfifo "$ktap_tmp/pipe"
 	"$kvasir" run -q -k "$KVT_KERNEL" -i "$KVT_INITRD" -m 384M --console "$1" \
-		-a "console=$2 quiet kvasir.cmd=$box yes 0123456789" \
+		-a "console=$2 quiet kvasir.cmd=$box yes 0123456789 >/dev/$2" \
 		</dev/null >"$ktap_tmp/pipe" 2>"$console" &
 	pid=$!
 	cleanup "kill -9 $pid"
@@ -75,11 +76,14 @@ stalled() {
 	[ "$rc" = 0 ] || { note "still there after 10 s"; kill -9 "$pid"; return 1; }
 	wait "$pid"
 }
-# No room for PIPE_BUF bytes behind descriptor 9, of 64 KiB.
+# Much waits behind descriptor 9, and for a while no more of it came.
 pipe_full() {
-	python3 -c 'import fcntl, struct, sys, termios
-n = fcntl.ioctl(9, termios.FIONREAD, bytes(4))
-sys.exit(struct.unpack("i", n)[0] <= 61440)'
+	python3 -c 'import fcntl, struct, sys, termios, time
+def waiting():
+	return struct.unpack("i", fcntl.ioctl(9, termios.FIONREAD, bytes(4)))[0]
+n = waiting()
+time.sleep(1)
+sys.exit(n < 16384 or waiting() != n)'
 }
 gone() { ! kill -0 "$1" 2>/dev/null || [ "$(ps -o stat= -p "$1")" = Z ]; }
 
