@@ -71,7 +71,8 @@ TEST("a running net device: features, regions, states, workers, counters")
 	}
 	EXPECT_EQ(q[1].c[KVASIR_C_REQUESTS], 10);
 	EXPECT_EQ(q[1].c[KVASIR_C_BYTES_IN], 1000);
-	EXPECT(q[1].c[KVASIR_C_KICKS] >= 1 && q[1].c[KVASIR_C_KICKS] <= 10,
+	/* One for each frame at most, and one by kvt_nic_drain(). */
+	EXPECT(q[1].c[KVASIR_C_KICKS] >= 1 && q[1].c[KVASIR_C_KICKS] <= 11,
 	       "%llu kicks", (unsigned long long)q[1].c[KVASIR_C_KICKS]);
 	EXPECT_EQ(q[0].c[KVASIR_C_REQUESTS], 7);
 	EXPECT_EQ(q[0].c[KVASIR_C_BYTES_OUT], 700);
