@@ -144,25 +144,29 @@ static bool rx_copy_words(struct kvs_netq *q, const union rx_header *hdr,
 	/* Without num_buffers the frame goes over it. */
 	unsafe_put_user(hdr->w.tail, (__le32 __user *)(to + 8), fault);
 	to += q->hdr_len;
-#define RX_WORD(n)							\
-	unsafe_put_user(((const u64 *)from)[n], (u64 __user *)to + (n), fault)
-	for (; end - from >= 56; from += 64, to += 64) {
-		RX_WORD(0);
-		RX_WORD(1);
-		RX_WORD(2);
-		RX_WORD(3);
-		RX_WORD(4);
-		RX_WORD(5);
-		RX_WORD(6);
-		RX_WORD(7);
+#define RX_NEXT_WORD()							\
+do {									\
+	unsafe_put_user(*(const u64 *)from, (u64 __user *)to, fault);	\
+	from += sizeof(u64);						\
+	to += sizeof(u64);						\
+} while (0)
+	while (end - from >= 56) {
+		RX_NEXT_WORD();
+		RX_NEXT_WORD();
+		RX_NEXT_WORD();
+		RX_NEXT_WORD();
+		RX_NEXT_WORD();
+		RX_NEXT_WORD();
+		RX_NEXT_WORD();
+		RX_NEXT_WORD();
 	}
-	for (; from < end; from += 8, to += 8)
-		RX_WORD(0);
+	while (from < end)
+		RX_NEXT_WORD();
 	/* The last word, or the rest of it together with what is there. */
 	to -= from - end;
 	from = end;
-	RX_WORD(0);
-#undef RX_WORD
+	RX_NEXT_WORD();
+#undef RX_NEXT_WORD
 	user_write_access_end();
 	return true;
 
