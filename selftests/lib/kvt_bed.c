@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A device to be mistreated and a bystander; see kvt_bed.h. */
+#include <sched.h>
+#include <sys/mman.h>
+
 #include "kvt_bed.h"
 
 #define PAGE_BYTES 65536
@@ -70,4 +73,73 @@ void kvt_bed_revived(struct kvt_bed *b, int q)
 	kvt_nl_queue(b->bad.id, (uint32_t)q, &st);
 	EXPECT_EQ(st.state, KVASIR_QUEUE_RUNNING);
 	kvt_nic_works(&b->bad, b->wire_bad, "revived");
+}
+
+void kvt_bed_protect(struct kvt_bed *b, int prot)
+{
+	ASSERT_OK(mprotect(b->bad.mem.base, b->bad.mem.size, prot));
+}
+
+void kvt_bed_breaks_hidden(struct kvt_bed *b)
+{
+	kvt_bed_protect(b, PROT_NONE);
+	kvt_ring_force_kick(&b->bad.tx);
+	kvt_bed_broken(b, 1);
+	kvt_bed_protect(b, PROT_READ | PROT_WRITE);
+	kvt_bed_revived(b, 1);
+}
+
+void kvt_bed_breaks_unmapped(struct kvt_bed *b)
+{
+	struct kvt_mem *mem = &b->bad.mem;
+
+	ASSERT(mmap(mem->base, mem->size, PROT_NONE, MAP_FIXED | MAP_PRIVATE |
+		    MAP_ANONYMOUS, -1, 0) != MAP_FAILED,
+	       "mmap: %s", strerror(errno));
+	kvt_ring_force_kick(&b->bad.tx);
+	kvt_bed_broken(b, 1);
+	/* the queue can still be stopped, and the device closed */
+	EXPECT_OK(kvt_net_backend(&b->bad.dev, 0, -1));
+	EXPECT_OK(kvt_net_backend(&b->bad.dev, 1, -1));
+	kvt_nic_works(&b->good, b->wire_good, "bystander");
+}
+
+bool kvt_bed_comes_back(struct kvt_bed *b)
+{
+	uint64_t deadline = kvt_deadline(KVT_BED_MS);
+
+	kvt_ring_force_kick(&b->bad.tx);
+	while (!kvt_ring_used(&b->bad.tx) && kvt_left(deadline))
+		sched_yield();
+	return kvt_ring_used(&b->bad.tx);
+}
+
+void kvt_bed_only_raw_rx(struct kvt_bed *b)
+{
+	ASSERT_OK(kvt_net_backend(&b->bad.dev, 0, -1));
+	kvt_ring_reset(&b->bad.rx);
+	kvt_vring_setup(&b->bad.dev, 0, &b->bad.rx);
+}
+
+static void *race(void *arg)
+{
+	struct kvt_race *r = arg;
+	uint64_t state = 77;
+
+	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED))
+		r->scribble(r->b, &state);
+	return NULL;
+}
+
+void kvt_race_start(struct kvt_race *r, struct kvt_bed *b,
+		    void (*scribble)(struct kvt_bed *b, uint64_t *state))
+{
+	*r = (struct kvt_race){ .b = b, .scribble = scribble };
+	ASSERT_EQ(pthread_create(&r->thread, NULL, race, r), 0);
+}
+
+void kvt_race_stop(struct kvt_race *r)
+{
+	__atomic_store_n(&r->stop, true, __ATOMIC_RELAXED);
+	pthread_join(r->thread, NULL);
 }

@@ -7,6 +7,8 @@
 #ifndef KVT_BED_H
 #define KVT_BED_H
 
+#include <pthread.h>
+
 #include "kvt_net.h"
 
 #define KVT_BED_MS 5000		/* for whatever must happen */
@@ -26,6 +28,30 @@ struct kvt_ring *kvt_bed_queue(struct kvt_bed *b, int q);
 void kvt_bed_broken(struct kvt_bed *b, int q);
 /* Set up anew it must work again. */
 void kvt_bed_revived(struct kvt_bed *b, int q);
+
+/* Access to all guest memory of the bad device, as mprotect() has it. */
+void kvt_bed_protect(struct kvt_bed *b, int prot);
+/* Its memory becomes inaccessible: transmit breaks, and can be revived. */
+void kvt_bed_breaks_hidden(struct kvt_bed *b);
+/* Its memory is unmapped: transmit breaks, for good. */
+void kvt_bed_breaks_unmapped(struct kvt_bed *b);
+/* Kick its transmit queue; true when a chain is used soon, call or no call. */
+bool kvt_bed_comes_back(struct kvt_bed *b);
+/* Its receive queue: stopped, set up anew, and without any buffers. */
+void kvt_bed_only_raw_rx(struct kvt_bed *b);
+
+/* A thread that scribbles over a ring, one step after the other. */
+struct kvt_race {
+	struct kvt_bed *b;
+	void (*scribble)(struct kvt_bed *b, uint64_t *state);
+	pthread_t thread;
+	bool stop;
+};
+
+/* @scribble: one step; @state: for kvt_rand() */
+void kvt_race_start(struct kvt_race *r, struct kvt_bed *b,
+		    void (*scribble)(struct kvt_bed *b, uint64_t *state));
+void kvt_race_stop(struct kvt_race *r);
 
 /* A frame each way, or the test ends. */
 void kvt_nic_works(struct kvt_nic *nic, int wire, const char *who);

@@ -6,9 +6,6 @@
  * it was set up anew; a bad chain is given back with length 0 and counted; a
  * second device on the same machine notices nothing.
  */
-#include <fcntl.h>
-#include <pthread.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 
 #include "kvt_bed.h"
@@ -87,12 +84,7 @@ TEST("R-07 ring memory becomes inaccessible while running")
 	struct kvt_bed b;
 
 	kvt_bed_open(&b, V1, NUM);
-	ASSERT_OK(mprotect(b.bad.mem.base, b.bad.mem.size, PROT_NONE));
-	kvt_ring_force_kick(&b.bad.tx);
-	kvt_bed_broken(&b, 1);
-	ASSERT_OK(mprotect(b.bad.mem.base, b.bad.mem.size,
-			   PROT_READ | PROT_WRITE));
-	kvt_bed_revived(&b, 1);
+	kvt_bed_breaks_hidden(&b);
 }
 
 TEST("R-07 R-11 ring memory becomes read-only while running")
@@ -103,11 +95,10 @@ TEST("R-07 R-11 ring memory becomes read-only while running")
 	memset(b.page, 0, 100);
 	raw(&b, RAW, b.gpa, 100, 0, 0);
 	kvt_raw_avail(&b.bad.tx, RAW);
-	ASSERT_OK(mprotect(b.bad.mem.base, b.bad.mem.size, PROT_READ));
+	kvt_bed_protect(&b, PROT_READ);
 	kvt_ring_force_kick(&b.bad.tx);
 	kvt_bed_broken(&b, 1);
-	ASSERT_OK(mprotect(b.bad.mem.base, b.bad.mem.size,
-			   PROT_READ | PROT_WRITE));
+	kvt_bed_protect(&b, PROT_READ | PROT_WRITE);
 	EXPECT_EQ(kvt_ring_used(&b.bad.tx), 0);
 	kvt_bed_revived(&b, 1);
 }
@@ -117,15 +108,7 @@ TEST("R-07 ring memory unmapped while running")
 	struct kvt_bed b;
 
 	kvt_bed_open(&b, V1, NUM);
-	ASSERT(mmap(b.bad.mem.base, b.bad.mem.size, PROT_NONE, MAP_FIXED |
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED,
-	       "mmap: %s", strerror(errno));
-	kvt_ring_force_kick(&b.bad.tx);
-	kvt_bed_broken(&b, 1);
-	/* the queue can still be stopped, and the device closed */
-	EXPECT_OK(kvt_net_backend(&b.bad.dev, 0, -1));
-	EXPECT_OK(kvt_net_backend(&b.bad.dev, 1, -1));
-	kvt_nic_works(&b.good, b.wire_good, "bystander");
+	kvt_bed_breaks_unmapped(&b);
 }
 
 TEST("R-08 random event indices never lose a chain")
@@ -138,16 +121,12 @@ TEST("R-08 random event indices never lose a chain")
 	kvt_bed_open(&b, V1 | EV, NUM);
 	kvt_frame(frame, 64, 0);
 	for (i = 0; i < 300; i++) {
-		uint64_t deadline = kvt_deadline(MS);
 		uint64_t r = kvt_rand(&state);
 
 		b.bad.tx.avail->ring[NUM] = htole16((uint16_t)r);
 		b.bad.tx.avail->flags = htole16((uint16_t)(r >> 16));
 		ASSERT(kvt_nic_send(&b.bad, NULL, frame, 64), "send");
-		kvt_ring_force_kick(&b.bad.tx);
-		while (kvt_ring_used(&b.bad.tx) == 0 && kvt_left(deadline))
-			sched_yield();
-		ASSERT(kvt_ring_used(&b.bad.tx), "chain %d never came back", i);
+		ASSERT(kvt_bed_comes_back(&b), "chain %d never came back", i);
 	}
 	while (kvt_wire_recv(b.wire_bad, frame, sizeof(frame), 50) > 0)
 		;
@@ -312,53 +291,32 @@ TEST("D-07 indirect table without the feature")
 	bad_chain(&b);
 }
 
-struct racer {
-	struct kvt_bed *b;
-	bool stop;
-};
-
-static void *race(void *arg)
+/* One of the descriptors the chains are made of. */
+static void scribble(struct kvt_bed *b, uint64_t *state)
 {
-	struct racer *r = arg;
-	struct kvt_ring *ring = &r->b->bad.tx;
-	uint64_t x = 77;
+	uint64_t v = kvt_rand(state);
+	volatile struct vring_desc *d = &b->bad.tx.desc[RAW + (v & 7)];
 
-	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
-		uint64_t v = kvt_rand(&x);
-		volatile struct vring_desc *d =
-			&ring->desc[RAW + (v & 7)];
-
-		d->addr = htole64(r->b->gpa + (v >> 8 & 0xffff));
-		d->len = htole32(v & 8 ? 64 : (uint32_t)(v >> 24));
-		d->flags = htole16((uint16_t)(v >> 60 & 7));
-		d->next = htole16((uint16_t)(RAW + (v >> 4 & 15)));
-	}
-	return NULL;
+	d->addr = htole64(b->gpa + (v >> 8 & 0xffff));
+	d->len = htole32(v & 8 ? 64 : (uint32_t)(v >> 24));
+	d->flags = htole16((uint16_t)(v >> 60 & 7));
+	d->next = htole16((uint16_t)(RAW + (v >> 4 & 15)));
 }
 
 TEST("D-08 descriptors that change while they are read")
 {
-	struct racer r = { 0 };
+	struct kvt_race r;
 	struct kvt_bed b;
-	pthread_t th;
 	int i;
 
 	kvt_bed_open(&b, V1 | IND | EV, NUM);
-	r.b = &b;
-	ASSERT_EQ(pthread_create(&th, NULL, race, &r), 0);
+	kvt_race_start(&r, &b, scribble);
 	for (i = 0; i < 2000; i++) {
-		struct kvt_ring *ring = &b.bad.tx;
-		uint64_t deadline = kvt_deadline(MS);
-
-		kvt_raw_avail(ring, RAW);
-		kvt_ring_force_kick(ring);
-		while (!kvt_ring_used(ring) && kvt_left(deadline))
-			sched_yield();
-		ASSERT(kvt_ring_used(ring), "chain %d did not come back", i);
-		ring->last_used++;
+		kvt_raw_avail(&b.bad.tx, RAW);
+		ASSERT(kvt_bed_comes_back(&b), "chain %d did not come back", i);
+		b.bad.tx.last_used++;
 	}
-	__atomic_store_n(&r.stop, true, __ATOMIC_RELAXED);
-	pthread_join(th, NULL);
+	kvt_race_stop(&r);
 	kvt_nic_works(&b.good, b.wire_good, "bystander");
 	kvt_nic_works(&b.bad, b.wire_bad, "after the race");
 	EXPECT_EQ(kvt_nl_counter(b.bad.id, 1, KVASIR_C_BROKEN), 0);
@@ -386,10 +344,7 @@ TEST("receive buffers that are readable, empty or bad are given back")
 
 	kvt_bed_open(&b, V1 | MRG, NUM);
 	rx = &b.bad.rx;
-	/* only raw buffers: a fresh receive ring */
-	ASSERT_OK(kvt_net_backend(&b.bad.dev, 0, -1));
-	kvt_ring_reset(rx);
-	kvt_vring_setup(&b.bad.dev, 0, rx);
+	kvt_bed_only_raw_rx(&b);
 	ASSERT_OK(kvt_net_backend(&b.bad.dev, 0, b.bad.o.sock));
 	kvt_raw_desc(rx, 0, b.gpa, 2048, 0, 0);		/* readable */
 	kvt_raw_desc(rx, 1, b.gpa, 0, WR, 0);		/* empty */

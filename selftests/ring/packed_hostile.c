@@ -6,9 +6,6 @@
  * again after it was set up anew; a bad chain is given back with length 0 and
  * counted; bad set-up is refused; a second device notices nothing.
  */
-#include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
 #include <sys/mman.h>
 
 #include "kvt_bed.h"
@@ -252,12 +249,7 @@ TEST("R-07 packed ring memory becomes inaccessible while running")
 	struct kvt_bed b;
 
 	kvt_bed_open(&b, PACKED, NUM);
-	ASSERT_OK(mprotect(b.bad.mem.base, b.bad.mem.size, PROT_NONE));
-	kvt_ring_force_kick(&b.bad.tx);
-	kvt_bed_broken(&b, 1);
-	ASSERT_OK(mprotect(b.bad.mem.base, b.bad.mem.size,
-			   PROT_READ | PROT_WRITE));
-	kvt_bed_revived(&b, 1);
+	kvt_bed_breaks_hidden(&b);
 }
 
 TEST("R-07 R-11 packed ring memory becomes read-only while running")
@@ -272,15 +264,14 @@ TEST("R-07 R-11 packed ring memory becomes read-only while running")
 	push(&b, b.gpa, 100, 1, 0);
 	kvt_ring_publish(&b.bad.tx);
 	kvt_eventfd_wait(b.bad.tx.call, 0, NULL);	/* earlier ones */
-	ASSERT_OK(mprotect(b.bad.mem.base, b.bad.mem.size, PROT_READ));
+	kvt_bed_protect(&b, PROT_READ);
 	kvt_ring_force_kick(&b.bad.tx);
 	kvt_bed_broken(&b, 1);
 	EXPECT_EQ(le16toh(b.bad.tx.slot[pos.slot].flags),
 		  kvt_packed_avail(pos));
 	EXPECT(!kvt_eventfd_wait(b.bad.tx.call, 0, NULL),
 	       "a call for an entry that was not written");
-	ASSERT_OK(mprotect(b.bad.mem.base, b.bad.mem.size,
-			   PROT_READ | PROT_WRITE));
+	kvt_bed_protect(&b, PROT_READ | PROT_WRITE);
 	kvt_bed_revived(&b, 1);
 }
 
@@ -289,15 +280,7 @@ TEST("R-07 packed ring memory unmapped while running")
 	struct kvt_bed b;
 
 	kvt_bed_open(&b, PACKED, NUM);
-	ASSERT(mmap(b.bad.mem.base, b.bad.mem.size, PROT_NONE, MAP_FIXED |
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED,
-	       "mmap: %s", strerror(errno));
-	kvt_ring_force_kick(&b.bad.tx);
-	kvt_bed_broken(&b, 1);
-	/* the queue can still be stopped, and the device closed */
-	EXPECT_OK(kvt_net_backend(&b.bad.dev, 0, -1));
-	EXPECT_OK(kvt_net_backend(&b.bad.dev, 1, -1));
-	kvt_nic_works(&b.good, b.wire_good, "bystander");
+	kvt_bed_breaks_unmapped(&b);
 }
 
 /* ---- suppression ---- */
@@ -306,17 +289,14 @@ TEST("R-07 packed ring memory unmapped while running")
 static void frame_with_event(struct kvt_bed *b, uint16_t off_wrap,
 			     uint16_t flags)
 {
-	uint64_t deadline = kvt_deadline(MS);
 	uint8_t frame[64];
 
 	kvt_frame(frame, 64, 0);
 	b->bad.tx.driver->off_wrap = htole16(off_wrap);
 	b->bad.tx.driver->flags = htole16(flags);
 	ASSERT(kvt_nic_send(&b->bad, NULL, frame, 64), "send");
-	show(b);
-	while (!kvt_ring_used(&b->bad.tx) && kvt_left(deadline))
-		sched_yield();
-	ASSERT(kvt_ring_used(&b->bad.tx), "offset 0x%x, flags 0x%x: no end",
+	kvt_ring_publish(&b->bad.tx);
+	ASSERT(kvt_bed_comes_back(b), "offset 0x%x, flags 0x%x: no end",
 	       off_wrap, flags);
 	ASSERT(kvt_nic_drain(&b->bad, MS), "drain");
 	kvt_wire_recv(b->wire_bad, frame, sizeof(frame), MS);
@@ -394,9 +374,7 @@ TEST("R-04 R-09 a buffer id offered again while it is in flight")
 
 	kvt_bed_open(&b, PACKED | MRG, NUM);
 	rx = &b.bad.rx;
-	ASSERT_OK(kvt_net_backend(&b.bad.dev, 0, -1));
-	kvt_ring_reset(rx);
-	kvt_vring_setup(&b.bad.dev, 0, rx);
+	kvt_bed_only_raw_rx(&b);
 	/* no one of them suffices for a frame, so all are in flight at once */
 	for (i = 0; i < 4; i++)
 		kvt_raw_packed_push(rx, b.gpa + 512u * (unsigned int)i, 512, 5,
@@ -618,42 +596,28 @@ TEST("D-07 packed: indirect table without the feature")
 	bad_chain(&b, 1, 1);
 }
 
-struct racer {
-	struct kvt_bed *b;
-	bool stop;
-};
-
-/* Scribble over the whole ring and the event area. */
-static void *race(void *arg)
+/* Any descriptor of the whole ring, and the event area. */
+static void scribble(struct kvt_bed *b, uint64_t *state)
 {
-	struct racer *r = arg;
-	struct kvt_ring *ring = &r->b->bad.tx;
-	uint64_t x = 77;
+	uint64_t v = kvt_rand(state), w = kvt_rand(state);
+	struct kvt_ring *ring = &b->bad.tx;
 
-	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
-		uint64_t v = kvt_rand(&x), w = kvt_rand(&x);
-
-		kvt_raw_packed(ring, (uint16_t)(v % NUM),
-			       r->b->gpa + (v >> 8 & 0xffff),
-			       w & 8 ? 64 : (uint32_t)(w >> 32),
-			       (uint16_t)(v >> 32 & (w & 3 ? 31 : 0xffff)),
-			       (uint16_t)(v >> 48));
-		ring->driver->flags = htole16((uint16_t)(w >> 4));
-		ring->driver->off_wrap = htole16((uint16_t)(w >> 8));
-	}
-	return NULL;
+	kvt_raw_packed(ring, (uint16_t)(v % NUM), b->gpa + (v >> 8 & 0xffff),
+		       w & 8 ? 64 : (uint32_t)(w >> 32),
+		       (uint16_t)(v >> 32 & (w & 3 ? 31 : 0xffff)),
+		       (uint16_t)(v >> 48));
+	ring->driver->flags = htole16((uint16_t)(w >> 4));
+	ring->driver->off_wrap = htole16((uint16_t)(w >> 8));
 }
 
 TEST("D-08 R-09 a whole packed ring that changes while it is read")
 {
-	struct racer r = { 0 };
+	struct kvt_race r;
 	struct kvt_bed b;
-	pthread_t th;
 	int i;
 
 	kvt_bed_open(&b, PACKED | IND | EV, NUM);
-	r.b = &b;
-	ASSERT_EQ(pthread_create(&th, NULL, race, &r), 0);
+	kvt_race_start(&r, &b, scribble);
 	for (i = 0; i < 300; i++) {
 		uint64_t deadline = kvt_deadline(2);
 
@@ -667,8 +631,7 @@ TEST("D-08 R-09 a whole packed ring that changes while it is read")
 						  b.bad.o.sock));
 		}
 	}
-	__atomic_store_n(&r.stop, true, __ATOMIC_RELAXED);
-	pthread_join(th, NULL);
+	kvt_race_stop(&r);
 	kvt_nic_works(&b.good, b.wire_good, "bystander");
 	kvt_nic_restart(&b.bad);
 	while (kvt_wire_recv(b.wire_bad, b.page, 4096, 50) > 0)
