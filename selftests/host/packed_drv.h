@@ -7,8 +7,7 @@
 #ifndef PACKED_DRV_H
 #define PACKED_DRV_H
 
-#include "kvt_ring.h"
-#include "ring.h"
+#include "ring_dev.h"
 
 #define PK_AVAIL	(1 << VRING_PACKED_DESC_F_AVAIL)
 #define PK_USED		(1 << VRING_PACKED_DESC_F_USED)
@@ -44,14 +43,11 @@ struct pk {
 
 static inline void pk_open(struct pk *p, uint16_t num, unsigned int flags)
 {
-	struct kvs_region r;
 	unsigned int i;
 
 	memset(p, 0, sizeof(*p));
 	kvt_mem_init(&p->mem, 2 << 20, 1ull << 30);
-	r = (struct kvs_region){ .gpa = p->mem.gpa, .size = p->mem.size,
-				 .hva = (uintptr_t)p->mem.base };
-	ASSERT_EQ(kvs_mem_create(&r, 1, &p->map), 0);
+	p->map = dev_map(&p->mem);
 	p->desc = kvt_mem_alloc(&p->mem, 16u * num, 16);
 	p->drv_ev = kvt_mem_alloc(&p->mem, 4, 4);
 	p->dev_ev = kvt_mem_alloc(&p->mem, 4, 4);
@@ -88,6 +84,11 @@ static inline void pk_close(struct pk *p)
 	free(p->ids);
 	free(p->count);
 	free(p->fifo);
+}
+
+static inline void pk_broken(struct pk *p, enum kvs_ring_err why)
+{
+	dev_broken(&p->dev, p->map, p->chain, why);
 }
 
 /* Where the driver stands, as the device counts positions. */

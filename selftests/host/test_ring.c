@@ -4,58 +4,9 @@
  * same process: sizes, wrap positions, notification suppression both ways,
  * and drivers that break the protocol (R-01 to R-05, R-08, R-11, R-12).
  */
-#include "kvt_ring.h"
-#include "ring.h"
+#include "split_drv.h"
 
-struct pair {
-	struct kvt_mem mem;
-	struct kvs_mem *map;
-	struct kvt_ring drv;
-	struct kvs_ring dev;
-	struct kvs_ring_cfg cfg;
-	struct kvs_chain *chain;
-	uint8_t *buf;
-};
-
-static void pair_open(struct pair *p, uint16_t num, unsigned int flags,
-		      uint16_t base)
-{
-	struct kvs_region r;
-
-	memset(p, 0, sizeof(*p));
-	kvt_mem_init(&p->mem, 8 << 20, 1ull << 30);
-	r = (struct kvs_region){ .gpa = p->mem.gpa, .size = p->mem.size,
-				 .hva = (uintptr_t)p->mem.base };
-	ASSERT_EQ(kvs_mem_create(&r, 1, &p->map), 0);
-	kvt_ring_init(&p->drv, &p->mem, num, flags);
-	p->buf = kvt_mem_alloc(&p->mem, 4096, 4096);
-	p->chain = malloc(sizeof(*p->chain));
-	ASSERT(p->chain, "out of memory");
-
-	/* both sides begin at @base, as after a migration */
-	p->drv.avail_idx = p->drv.kicked_idx = p->drv.last_used = base;
-	p->drv.avail->idx = htole16(base);
-	p->drv.used->idx = htole16(base);
-	p->cfg = (struct kvs_ring_cfg){
-		.num = num, .base = base, .desc = (uintptr_t)p->drv.desc,
-		.avail = (uintptr_t)p->drv.avail,
-		.used = (uintptr_t)p->drv.used,
-		.event_idx = flags & KVT_RING_EVENT_IDX,
-		.indirect = flags & KVT_RING_INDIRECT,
-	};
-	ASSERT_EQ(kvs_ring_start(&p->dev, &p->cfg), 0);
-}
-
-static void pair_close(struct pair *p)
-{
-	kvs_ring_stop(&p->dev);
-	kvt_ring_free(&p->drv);
-	kvs_mem_free(p->map);
-	kvt_mem_free(&p->mem);
-	free(p->chain);
-}
-
-static void offer(struct pair *p, unsigned int n)
+static void offer(struct sp *p, unsigned int n)
 {
 	struct kvt_sg sg = kvt_sg(&p->mem, p->buf, 64);
 
@@ -63,27 +14,14 @@ static void offer(struct pair *p, unsigned int n)
 		kvt_ring_add(&p->drv, &sg, 0, 1, p->buf);
 }
 
-static void expect_broken(struct pair *p, enum kvs_ring_err why)
-{
-	EXPECT_EQ(kvs_ring_pop(&p->dev, p->map, p->chain), -EIO);
-	EXPECT_EQ(p->dev.err, why);
-	/* and so it stays, whatever is asked of it */
-	EXPECT_EQ(kvs_ring_pop(&p->dev, p->map, p->chain), -EIO);
-	EXPECT_EQ(kvs_ring_publish(&p->dev), -EIO);
-	EXPECT_EQ(kvs_ring_arm(&p->dev), -EIO);
-	EXPECT_EQ(kvs_ring_pending(&p->dev), -EIO);
-	EXPECT_EQ(kvs_ring_disarm(&p->dev), -EIO);
-	EXPECT_EQ(p->dev.err, why);
-}
-
 /* Fill and drain the ring until the 16-bit indices have gone round. */
 static void round_trips(uint16_t num, unsigned int flags)
 {
 	unsigned int total = 0, i, batch;
-	struct pair p;
+	struct sp p;
 	uint32_t len;
 
-	pair_open(&p, num, flags, 0);
+	sp_open(&p, num, flags, 0);
 	for (batch = 1; total < 70000; total += batch) {
 		batch = batch % num + 1;
 		if (num > 64)
@@ -105,7 +43,7 @@ static void round_trips(uint16_t num, unsigned int flags)
 		ASSERT_EQ(kvt_ring_used(&p.drv), 0);
 		ASSERT_EQ(p.dev.inflight, 0);
 	}
-	pair_close(&p);
+	sp_close(&p);
 }
 
 TEST("R-05 rings of 1 to 32768 entries go round the 16-bit indices")
@@ -132,10 +70,10 @@ TEST("R-05 R-06 bad sizes and addresses are refused at set-up")
 	static const u32 bad[] = { 0, 3, 255, 32769, 65535, 65536, 0x80000000,
 				   0xffffffff };
 	struct kvs_ring_cfg c;
-	struct pair p;
+	struct sp p;
 	size_t i;
 
-	pair_open(&p, 256, 0, 0);
+	sp_open(&p, 256, 0, 0);
 	c = p.cfg;
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		EXPECT_EQ(check(c, bad[i], 0, 0, 0), -EINVAL);
@@ -152,16 +90,16 @@ TEST("R-05 R-06 bad sizes and addresses are refused at set-up")
 	c = p.cfg;
 	c.used = ~0ull - 3;
 	EXPECT_EQ(check(c, 1, 0, 0, 0), -EFAULT);
-	pair_close(&p);
+	sp_close(&p);
 }
 
 /* How many of @n single steps asked for a call when the wish is @event. */
 static int calls_for(uint16_t base, uint16_t event, int n, int batch)
 {
 	int i, j, calls = 0;
-	struct pair p;
+	struct sp p;
 
-	pair_open(&p, 16, KVT_RING_EVENT_IDX, base);
+	sp_open(&p, 16, KVT_RING_EVENT_IDX, base);
 	/* one publication first: before it there is no "last time" */
 	offer(&p, 1);
 	kvt_ring_publish(&p.drv);
@@ -182,7 +120,7 @@ static int calls_for(uint16_t base, uint16_t event, int n, int batch)
 		for (j = 0; j < batch; j++)
 			ASSERT(kvt_ring_get(&p.drv, NULL, NULL), "used");
 	}
-	pair_close(&p);
+	sp_close(&p);
 	return calls;
 }
 
@@ -219,10 +157,10 @@ TEST("R-08 any value of the event index costs at most one call per batch")
 
 TEST("without event index the driver's flag decides about calls")
 {
-	struct pair p;
+	struct sp p;
 	int i;
 
-	pair_open(&p, 8, 0, 0);
+	sp_open(&p, 8, 0, 0);
 	for (i = 0; i < 20; i++) {
 		p.drv.avail->flags = htole16(i & 1 ? VRING_AVAIL_F_NO_INTERRUPT
 						   : 0xfffe);
@@ -234,15 +172,15 @@ TEST("without event index the driver's flag decides about calls")
 		EXPECT_EQ(kvs_ring_publish(&p.dev), 0);	/* nothing new */
 		ASSERT(kvt_ring_get(&p.drv, NULL, NULL), "used");
 	}
-	pair_close(&p);
+	sp_close(&p);
 }
 
 static void kick_wishes(unsigned int flags, uint16_t base)
 {
-	struct pair p;
+	struct sp p;
 	int i;
 
-	pair_open(&p, 4, flags, base);
+	sp_open(&p, 4, flags, base);
 	for (i = 0; i < 40; i++) {
 		ASSERT_EQ(kvs_ring_arm(&p.dev), 0);
 		EXPECT_EQ(kvs_ring_pending(&p.dev), 0);
@@ -262,7 +200,7 @@ static void kick_wishes(unsigned int flags, uint16_t base)
 		ASSERT(kvt_ring_get(&p.drv, NULL, NULL), "used");
 		ASSERT(kvt_ring_get(&p.drv, NULL, NULL), "used");
 	}
-	pair_close(&p);
+	sp_close(&p);
 }
 
 TEST("kicks are asked for before sleeping and not while serving")
@@ -275,9 +213,9 @@ TEST("kicks are asked for before sleeping and not while serving")
 TEST("entries given back are popped again, in order")
 {
 	u16 first, second;
-	struct pair p;
+	struct sp p;
 
-	pair_open(&p, 8, 0, 0xffff);
+	sp_open(&p, 8, 0, 0xffff);
 	offer(&p, 3);
 	kvt_ring_publish(&p.drv);
 	ASSERT_EQ(kvs_ring_pop(&p.dev, p.map, p.chain), 1);
@@ -294,11 +232,11 @@ TEST("entries given back are popped again, in order")
 	EXPECT_EQ(p.chain->head, second);
 	EXPECT_EQ(kvs_ring_stop(&p.dev), 1);	/* 0xffff + 2 */
 	ASSERT_EQ(kvs_ring_start(&p.dev, &p.cfg), 0);
-	pair_close(&p);
+	sp_close(&p);
 }
 
 /* See @n entries, find that they do not suffice, and give them back. */
-static void look_at(struct pair *p, unsigned int n)
+static void look_at(struct sp *p, unsigned int n)
 {
 	u16 head[8];
 	unsigned int i;
@@ -314,10 +252,10 @@ static void look_at(struct pair *p, unsigned int n)
 
 static void wait_for_more(unsigned int flags, uint16_t base)
 {
-	struct pair p;
+	struct sp p;
 	int i;
 
-	pair_open(&p, 8, flags, base);
+	sp_open(&p, 8, flags, base);
 	offer(&p, 2);
 	kvt_ring_publish(&p.drv);
 	EXPECT_EQ(kvs_ring_disarm(&p.dev), 0);
@@ -346,7 +284,7 @@ static void wait_for_more(unsigned int flags, uint16_t base)
 		ASSERT_EQ(kvs_ring_put(&p.dev, p.chain->head, 0), 0);
 	}
 	ASSERT_EQ(kvs_ring_pop(&p.dev, p.map, p.chain), 0);
-	pair_close(&p);
+	sp_close(&p);
 }
 
 TEST("entries that do not suffice: the device sleeps, the next one kicks")
@@ -363,110 +301,110 @@ TEST("entries that do not suffice: the device sleeps, the next one kicks")
 
 TEST("R-01 an available index that jumps ahead breaks the ring")
 {
-	struct pair p;
+	struct sp p;
 
-	pair_open(&p, 8, 0, 0);
+	sp_open(&p, 8, 0, 0);
 	p.drv.avail->idx = htole16(9);
-	expect_broken(&p, KVS_RING_AVAIL_JUMP);
-	pair_close(&p);
+	sp_broken(&p, KVS_RING_AVAIL_JUMP);
+	sp_close(&p);
 
 	/* a full ring is no jump */
-	pair_open(&p, 8, 0, 0xfffc);
+	sp_open(&p, 8, 0, 0xfffc);
 	offer(&p, 8);
 	kvt_ring_publish(&p.drv);
 	EXPECT_EQ(kvs_ring_pop(&p.dev, p.map, p.chain), 1);
-	pair_close(&p);
+	sp_close(&p);
 }
 
 TEST("R-02 an available index that moves back breaks the ring")
 {
-	struct pair p;
+	struct sp p;
 
-	pair_open(&p, 8, 0, 100);
+	sp_open(&p, 8, 0, 100);
 	offer(&p, 2);
 	kvt_ring_publish(&p.drv);
 	ASSERT_EQ(kvs_ring_pop(&p.dev, p.map, p.chain), 1);
 	ASSERT_EQ(kvs_ring_put(&p.dev, p.chain->head, 0), 0);
 	ASSERT_EQ(kvs_ring_pop(&p.dev, p.map, p.chain), 1);
 	p.drv.avail->idx = htole16(101);
-	expect_broken(&p, KVS_RING_AVAIL_JUMP);
-	pair_close(&p);
+	sp_broken(&p, KVS_RING_AVAIL_JUMP);
+	sp_close(&p);
 }
 
 TEST("R-02 the same jump is found when arming")
 {
-	struct pair p;
+	struct sp p;
 
-	pair_open(&p, 8, KVT_RING_EVENT_IDX, 0);
+	sp_open(&p, 8, KVT_RING_EVENT_IDX, 0);
 	p.drv.avail->idx = htole16(0xffff);
 	EXPECT_EQ(kvs_ring_arm(&p.dev), -EIO);
 	EXPECT_EQ(p.dev.err, KVS_RING_AVAIL_JUMP);
-	pair_close(&p);
+	sp_close(&p);
 }
 
 TEST("R-03 an available entry outside the ring breaks it")
 {
 	static const uint16_t heads[] = { 8, 9, 0x7fff, 0xffff };
-	struct pair p;
+	struct sp p;
 	size_t i;
 
 	for (i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
-		pair_open(&p, 8, 0, 0);
+		sp_open(&p, 8, 0, 0);
 		kvt_raw_avail(&p.drv, heads[i]);
-		expect_broken(&p, KVS_RING_BAD_HEAD);
-		pair_close(&p);
+		sp_broken(&p, KVS_RING_BAD_HEAD);
+		sp_close(&p);
 	}
 }
 
 TEST("R-04 a head offered again while in flight breaks the ring")
 {
-	struct pair p;
+	struct sp p;
 
-	pair_open(&p, 8, 0, 0);
+	sp_open(&p, 8, 0, 0);
 	kvt_raw_desc(&p.drv, 3, p.mem.gpa, 16, 0, 0);
 	kvt_raw_avail(&p.drv, 3);
 	kvt_raw_avail(&p.drv, 3);
 	ASSERT_EQ(kvs_ring_pop(&p.dev, p.map, p.chain), 1);
-	expect_broken(&p, KVS_RING_HEAD_BUSY);
+	sp_broken(&p, KVS_RING_HEAD_BUSY);
 	/* the first completes, unseen by the driver */
 	EXPECT_EQ(p.dev.inflight, 1);
 	EXPECT_EQ(kvs_ring_put(&p.dev, 3, 0), -EIO);
 	EXPECT_EQ(p.dev.inflight, 0);
 	EXPECT_EQ(kvt_ring_used(&p.drv), 0);
-	pair_close(&p);
+	sp_close(&p);
 
 	/* once it came back it may be used again */
-	pair_open(&p, 8, 0, 0);
+	sp_open(&p, 8, 0, 0);
 	kvt_raw_desc(&p.drv, 3, p.mem.gpa, 16, 0, 0);
 	kvt_raw_avail(&p.drv, 3);
 	kvt_raw_avail(&p.drv, 3);
 	ASSERT_EQ(kvs_ring_pop(&p.dev, p.map, p.chain), 1);
 	ASSERT_EQ(kvs_ring_put(&p.dev, 3, 0), 0);
 	EXPECT_EQ(kvs_ring_pop(&p.dev, p.map, p.chain), 1);
-	pair_close(&p);
+	sp_close(&p);
 }
 
 TEST("R-11 what was put before the ring broke stays unpublished")
 {
-	struct pair p;
+	struct sp p;
 
-	pair_open(&p, 8, 0, 0);
+	sp_open(&p, 8, 0, 0);
 	offer(&p, 2);
 	kvt_ring_publish(&p.drv);
 	ASSERT_EQ(kvs_ring_pop(&p.dev, p.map, p.chain), 1);
 	ASSERT_EQ(kvs_ring_put(&p.dev, p.chain->head, 0), 0);
 	EXPECT_EQ(kvs_ring_break(&p.dev, KVS_RING_FAULT), -EIO);
-	expect_broken(&p, KVS_RING_FAULT);
+	sp_broken(&p, KVS_RING_FAULT);
 	EXPECT_EQ(kvt_ring_used(&p.drv), 0);
-	pair_close(&p);
+	sp_close(&p);
 }
 
 TEST("R-12 serving goes on at the base index and the ring's used index")
 {
-	struct pair p;
+	struct sp p;
 	u16 base;
 
-	pair_open(&p, 8, KVT_RING_EVENT_IDX, 0xfffe);
+	sp_open(&p, 8, KVT_RING_EVENT_IDX, 0xfffe);
 	offer(&p, 4);
 	kvt_ring_publish(&p.drv);
 	ASSERT_EQ(kvs_ring_pop(&p.dev, p.map, p.chain), 1);
@@ -481,5 +419,5 @@ TEST("R-12 serving goes on at the base index and the ring's used index")
 	/* a restarted ring does not know the last call: it calls */
 	EXPECT_EQ(kvs_ring_publish(&p.dev), 1);
 	EXPECT_EQ(kvt_ring_used(&p.drv), 2);
-	pair_close(&p);
+	sp_close(&p);
 }

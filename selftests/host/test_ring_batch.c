@@ -4,55 +4,7 @@
  * of descriptors, and that every byte the device writes is told, both layouts.
  */
 #include "packed_drv.h"
-
-/* A split ring with the device side on top; the packed one is struct pk. */
-struct sp {
-	struct kvt_mem mem;
-	struct kvs_mem *map;
-	struct kvt_ring drv;
-	struct kvs_ring dev;
-	struct kvs_ring_cfg cfg;
-	struct kvs_chain *chain;
-	uint8_t *buf;
-};
-
-static void sp_open(struct sp *p, uint16_t num, unsigned int flags,
-		    uint16_t base)
-{
-	struct kvs_region r;
-
-	memset(p, 0, sizeof(*p));
-	kvt_mem_init(&p->mem, 2 << 20, 1ull << 30);
-	r = (struct kvs_region){ .gpa = p->mem.gpa, .size = p->mem.size,
-				 .hva = (uintptr_t)p->mem.base };
-	ASSERT_EQ(kvs_mem_create(&r, 1, &p->map), 0);
-	kvt_ring_init(&p->drv, &p->mem, num,
-		      flags & PK_EVENT ? KVT_RING_EVENT_IDX : 0);
-	p->buf = kvt_mem_alloc(&p->mem, 64, 64);
-	p->chain = malloc(sizeof(*p->chain));
-	ASSERT(p->chain, "out of memory");
-	p->drv.avail_idx = p->drv.kicked_idx = p->drv.last_used = base;
-	p->drv.avail->idx = htole16(base);
-	p->drv.used->idx = htole16(base);
-	p->cfg = (struct kvs_ring_cfg){
-		.num = num, .base = base, .desc = (uintptr_t)p->drv.desc,
-		.avail = (uintptr_t)p->drv.avail,
-		.used = (uintptr_t)p->drv.used,
-		.event_idx = flags & PK_EVENT,
-		.in_order = flags & PK_IN_ORDER,
-		.one_by_one = flags & PK_ONE_BY_ONE,
-	};
-	ASSERT_EQ(kvs_ring_start(&p->dev, &p->cfg), 0);
-}
-
-static void sp_close(struct sp *p)
-{
-	kvs_ring_stop(&p->dev);
-	kvt_ring_free(&p->drv);
-	kvs_mem_free(p->map);
-	kvt_mem_free(&p->mem);
-	free(p->chain);
-}
+#include "split_drv.h"
 
 /* Entries base, base + 1, ... offer heads 0, 1, ...: readable or writable. */
 static void sp_offer(struct sp *p, uint16_t head, bool in)
@@ -97,9 +49,9 @@ TEST("any number given back is popped again, across what was read ahead")
 {
 	give_back(0, 5, 0);
 	give_back(0xfffe, 64, 0);
-	give_back(0xffc0, 65, PK_EVENT);
+	give_back(0xffc0, 65, KVT_RING_EVENT_IDX);
 	give_back(7, 150, 0);
-	give_back(7, 150, PK_ONE_BY_ONE);
+	give_back(7, 150, SP_ONE_BY_ONE);
 }
 
 TEST("the base is behind the last chain popped, not behind what was read")
@@ -150,7 +102,7 @@ TEST("R-02 an index that moves back into what was seen is found when arming")
 {
 	struct sp p;
 
-	sp_open(&p, 16, PK_EVENT, 0);
+	sp_open(&p, 16, KVT_RING_EVENT_IDX, 0);
 	sp_offer(&p, 0, true);
 	sp_offer(&p, 1, true);
 	take(&p, 0);
@@ -178,7 +130,7 @@ TEST("in order, split: transmit chains share an entry, receive chains do not")
 	unsigned int n = sizeof(kinds) - 1, i;
 	struct sp p;
 
-	sp_open(&p, 16, PK_IN_ORDER, 0xfffa);
+	sp_open(&p, 16, SP_IN_ORDER, 0xfffa);
 	for (i = 0; i < 16; i++)
 		p.drv.used->ring[i].id = htole32(99);
 	for (i = 0; i < n; i++) {
@@ -302,6 +254,24 @@ static void shadow_sync(void)
 		memcpy(shadow.was[a], shadow.base[a], shadow.size[a]);
 }
 
+/* The device serves the 100 chains there are; every other one is written. */
+static void told_serve(struct kvs_ring *dev, const struct kvs_mem *map,
+		       struct kvs_chain *chain)
+{
+	unsigned int k;
+
+	shadow_sync();
+	kvs_ring_disarm(dev);
+	shadow_compare("disarm");
+	for (k = 0; k < 100; k++) {
+		ASSERT_EQ(kvs_ring_pop(dev, map, chain), 1);
+		kvs_ring_put(dev, chain->head, k & 1 ? k : 0);
+		shadow_compare("put");
+	}
+	ASSERT(kvs_ring_publish(dev) >= 0, "publish");
+	shadow_compare("publish");
+}
+
 static void told_split(unsigned int flags)
 {
 	unsigned int i, k;
@@ -321,16 +291,7 @@ static void told_split(unsigned int flags)
 		shadow_compare("arm");
 		for (k = 0; k < 100; k++)
 			sp_offer(&p, k, k & 1);
-		shadow_sync();
-		kvs_ring_disarm(&p.dev);
-		shadow_compare("disarm");
-		for (k = 0; k < 100; k++) {
-			take(&p, k);
-			kvs_ring_put(&p.dev, k, k & 1 ? k : 0);
-			shadow_compare("put");
-		}
-		ASSERT(kvs_ring_publish(&p.dev) >= 0, "publish");
-		shadow_compare("publish");
+		told_serve(&p.dev, p.map, p.chain);
 	}
 	for (i = 0; i < 128 * 16; i++)
 		ASSERT(!shadow.told[KVS_AREA_DESC][i], "descriptor told");
@@ -359,16 +320,7 @@ static void told_packed(unsigned int flags)
 		shadow_compare("arm");
 		for (k = 0; k < 100; k++)
 			pk_offer(&p, !(k & 1), k & 1);
-		shadow_sync();
-		kvs_ring_disarm(&p.dev);
-		shadow_compare("disarm");
-		for (k = 0; k < 100; k++) {
-			ASSERT_EQ(kvs_ring_pop(&p.dev, p.map, p.chain), 1);
-			kvs_ring_put(&p.dev, p.chain->head, k & 1 ? k : 0);
-			shadow_compare("put");
-		}
-		ASSERT(kvs_ring_publish(&p.dev) >= 0, "publish");
-		shadow_compare("publish");
+		told_serve(&p.dev, p.map, p.chain);
 		while (pk_get(&p, &id, &len))
 			;
 		ASSERT_EQ(p.room, 150);
@@ -380,9 +332,9 @@ static void told_packed(unsigned int flags)
 TEST("U-06 split: every byte the device writes is told after it was written")
 {
 	told_split(0);
-	told_split(PK_EVENT);
-	told_split(PK_EVENT | PK_IN_ORDER);
-	told_split(PK_ONE_BY_ONE);
+	told_split(KVT_RING_EVENT_IDX);
+	told_split(KVT_RING_EVENT_IDX | SP_IN_ORDER);
+	told_split(SP_ONE_BY_ONE);
 }
 
 TEST("U-06 packed: every byte the device writes is told after it was written")
