@@ -117,41 +117,14 @@ TEST_SECONDS("the same, legacy layout", 120)
 
 /* ---- offload headers ---- */
 
-#define TCP_HDRS (14u + 20u + 20u)
-
-/* A TCP/IPv4 segment; the checksum field is left for the receiver. */
-static void tcp_frame(uint8_t *p, uint32_t len, uint32_t seq)
-{
-	kvt_frame(p, len, seq);
-	p[12] = ETH_P_IP >> 8;
-	p[13] = ETH_P_IP & 0xff;
-	memset(p + 14, 0, 40);
-	p[14] = 0x45;
-	p[16] = (uint8_t)((len - 14) >> 8);
-	p[17] = (uint8_t)(len - 14);
-	p[22] = 64;
-	p[23] = 6;
-	memcpy(p + 26, "\x0a\0\0\1\x0a\0\0\2", 8);
-	p[46] = 0x50;
-	p[47] = 0x10;	/* ACK */
-}
-
 /* By number: nothing, a checksum, TSO with two segment sizes. */
 static struct virtio_net_hdr make_hdr(uint32_t i, uint32_t len)
 {
-	struct virtio_net_hdr hdr = { 0 };
+	uint16_t mss = i % 4 == 2 ? 1448 : 536;
 
 	if (i % 4 == 0)
-		return hdr;
-	hdr.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	hdr.csum_start = 34;
-	hdr.csum_offset = 16;
-	hdr.hdr_len = TCP_HDRS;
-	if (i % 4 > 1 && len > 2 * TCP_HDRS) {
-		hdr.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
-		hdr.gso_size = i % 4 == 2 ? 1448 : 536;
-	}
-	return hdr;
+		return (struct virtio_net_hdr){ 0 };
+	return kvt_tso_hdr(i % 4 > 1 && len > 2 * KVT_TCP_HDRS ? mss : 0);
 }
 
 static void expect_offload(int wire, const struct virtio_net_hdr *sent,
@@ -159,7 +132,8 @@ static void expect_offload(int wire, const struct virtio_net_hdr *sent,
 {
 	static uint8_t got[10 + LONGEST + 1], want[LONGEST];
 	struct virtio_net_hdr hdr;
-	bool gso = sent->gso_size && len > TCP_HDRS + sent->gso_size;
+	uint32_t segment = KVT_TCP_HDRS + sent->gso_size;
+	bool gso = sent->gso_size && len > segment;
 
 	ASSERT_EQ(kvt_wire_recv(wire, got, sizeof(got), MS), 10 + len);
 	memcpy(&hdr, got, 10);
@@ -173,7 +147,7 @@ static void expect_offload(int wire, const struct virtio_net_hdr *sent,
 		EXPECT_EQ(hdr.gso_type, sent->gso_type);
 		EXPECT_EQ(hdr.gso_size, sent->gso_size);
 	}
-	tcp_frame(want, len, seq);
+	kvt_tcp_frame(want, len, seq);
 	ASSERT(!memcmp(got + 10, want, len), "frame %u of %u bytes changed",
 	       seq, len);
 }
@@ -193,10 +167,11 @@ TEST_SECONDS("bursts of all offload headers, of every length", 120)
 		for (i = 0; i < BURST; i++) {
 			len = i % 8 == 7 ? 4000 + (uint32_t)
 			      (kvt_rand(&state) % (LONGEST - 4000)) :
-			      TCP_HDRS + (uint32_t)(kvt_rand(&state) % 3700);
+			      KVT_TCP_HDRS + (uint32_t)
+			      (kvt_rand(&state) % 3700);
 			lens[i] = len;
 			hdr[i] = make_hdr(i, len);
-			tcp_frame(frame, len, i);
+			kvt_tcp_frame(frame, len, i);
 			ASSERT(kvt_nic_queue(&b.nic, &hdr[i], frame, len),
 			       "queue");
 		}
