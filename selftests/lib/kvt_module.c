@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The module as a whole; see kvt_module.h. */
+#include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "kvt_module.h"
 
@@ -26,6 +29,99 @@ int kvt_module_wait(int want, unsigned int ms)
 	while ((n = kvt_module_users()) != want && kvt_left(deadline))
 		kvt_sleep(5);
 	return n;
+}
+
+/* Is this a line with the name of a thread of device @id (-1: of any)? */
+static bool thread_of(const char *name, const char *kind, int id)
+{
+	char want[64];
+	size_t len;
+
+	if (id < 0)
+		snprintf(want, sizeof(want), "%s-", kind);
+	else
+		snprintf(want, sizeof(want), "%s-%d", kind, id);
+	len = strlen(want);
+	if (strncmp(name, want, len))
+		return false;
+	return id < 0 || name[len] == '.' || name[len] == '\n';
+}
+
+int kvt_threads(const char *kind, int id)
+{
+	DIR *proc = opendir("/proc");
+	char path[300], name[64];
+	struct dirent *e;
+	int n = 0;
+
+	ASSERT(proc, "/proc: %s", strerror(errno));
+	while ((e = readdir(proc))) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%s/comm", e->d_name);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		if (fgets(name, sizeof(name), f))
+			n += thread_of(name, kind, id);
+		fclose(f);
+	}
+	closedir(proc);
+	return n;
+}
+
+int kvt_threads_wait(const char *kind, int id, int want, unsigned int ms)
+{
+	uint64_t deadline = kvt_deadline(ms);
+	int n;
+
+	while ((n = kvt_threads(kind, id)) != want && kvt_left(deadline))
+		kvt_sleep(10);
+	return n;
+}
+
+void kvt_ready(int ready)
+{
+	ASSERT_EQ(write(ready, "x", 1), 1);
+}
+
+void kvt_ready_forever(int ready)
+{
+	kvt_ready(ready);
+	for (;;)
+		pause();
+}
+
+void kvt_kill_when_ready(void (*victim)(int arg, int ready), int arg,
+			 unsigned int linger)
+{
+	int users = kvt_module_users(), ready[2], status;
+	int net = kvt_threads("kvasir-net", -1);
+	int blk = kvt_threads("kvasir-blk", -1);
+	pid_t pid;
+	char c;
+
+	if (users < 0)
+		SKIP("the module is not loaded");
+	ASSERT_OK(pipe(ready));
+	fflush(stdout);
+	pid = fork();
+	ASSERT(pid >= 0, "fork: %s", strerror(errno));
+	if (!pid) {
+		close(ready[0]);
+		victim(arg, ready[1]);
+		exit(1);
+	}
+	close(ready[1]);
+	ASSERT(read(ready[0], &c, 1) == 1, "%d: it did not get ready", arg);
+	kvt_sleep(linger);
+	ASSERT_OK(kill(pid, SIGKILL));
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT(WIFSIGNALED(status), "%d: status 0x%x", arg, status);
+	EXPECT_EQ(kvt_module_wait(users, KVT_FREE_MS), users);
+	EXPECT_EQ(kvt_threads_wait("kvasir-net", -1, net, KVT_FREE_MS), net);
+	EXPECT_EQ(kvt_threads_wait("kvasir-blk", -1, blk, KVT_FREE_MS), blk);
+	close(ready[0]);
 }
 
 int kvt_module_unload(void)

@@ -375,43 +375,28 @@ TEST("R-13 on and off only while the device stands; the log at any time")
 	kvt_nic_close(&b.nic);
 }
 
+/* @how: 1: the miss is read; 2: another one is answered */
+static void victim(int how, int ready)
+{
+	uint64_t iova;
+	struct bed b;
+	uint8_t perm;
+
+	bed_open(&b);
+	ASSERT(readable(b.nic.dev.fd, MS), "nothing missing");
+	if (how & 1)
+		kvt_iotlb_read(b.nic.dev.fd, false, 0, &iova, &perm);
+	if (how & 2)
+		ASSERT_OK(know(&b, b.nic.rx.desc, PAGE));
+	kvt_ready_forever(ready);
+}
+
 TEST("L-01 killed with misses unread and unanswered: nothing is left")
 {
-	int users = kvt_module_users(), ready[2], status, i;
-	struct bed b;
-	char c;
-	pid_t pid;
+	int how;
 
-	if (users < 0)
-		SKIP("the module is not loaded");
-	for (i = 0; i < 4; i++) {
-		ASSERT_OK(pipe(ready));
-		fflush(stdout);
-		pid = fork();
-		ASSERT(pid >= 0, "fork: %s", strerror(errno));
-		if (!pid) {
-			uint64_t iova;
-			uint8_t perm;
-
-			bed_open(&b);
-			ASSERT(readable(b.nic.dev.fd, MS), "nothing missing");
-			if (i & 1)
-				kvt_iotlb_read(b.nic.dev.fd, false, 0, &iova,
-					       &perm);
-			if (i & 2)
-				ASSERT_OK(know(&b, b.nic.rx.desc, PAGE));
-			EXPECT_EQ(write(ready[1], "x", 1), 1);
-			for (;;)
-				pause();
-		}
-		close(ready[1]);
-		ASSERT(read(ready[0], &c, 1) == 1, "round %d not ready", i);
-		ASSERT_OK(kill(pid, SIGKILL));
-		ASSERT_EQ(waitpid(pid, &status, 0), pid);
-		EXPECT(WIFSIGNALED(status), "status 0x%x", status);
-		EXPECT_EQ(kvt_module_wait(users, 15000), users);
-		close(ready[0]);
-	}
+	for (how = 0; how < 4; how++)
+		kvt_kill_when_ready(victim, how, 0);
 }
 
 /* ---- everything at once ---- */

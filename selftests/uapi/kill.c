@@ -3,84 +3,11 @@
  * The owner is killed at every step of set-up and during traffic: everything
  * it held is let go in bounded time, workers included (L-01, B-07).
  */
-#include <dirent.h>
-#include <signal.h>
-#include <sys/wait.h>
-
 #include "kvt_blk.h"
 #include "kvt_module.h"
 #include "kvt_net.h"
 
 #define V1 KVT_F(VIRTIO_F_VERSION_1)
-#define FREE_MS 15000
-
-/* Kernel threads of the module, by their names. */
-static int workers(void)
-{
-	DIR *proc = opendir("/proc");
-	struct dirent *e;
-	char path[300], name[64];
-	int n = 0;
-
-	ASSERT(proc, "/proc: %s", strerror(errno));
-	while ((e = readdir(proc))) {
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/%s/comm", e->d_name);
-		f = fopen(path, "re");
-		if (!f)
-			continue;
-		if (fgets(name, sizeof(name), f) &&
-		    (!strncmp(name, "kvasir-net-", 11) ||
-		     !strncmp(name, "kvasir-blk-", 11)))
-			n++;
-		fclose(f);
-	}
-	closedir(proc);
-	return n;
-}
-
-/* Tell the parent that the step is reached, and wait to be killed. */
-static void reached(int fd)
-{
-	EXPECT_EQ(write(fd, "x", 1), 1);
-	for (;;)
-		pause();
-}
-
-/* Run @victim up to where it says it is, kill it, look for what is left. */
-static void kill_at(void (*victim)(int step, int ready), int step,
-		    unsigned int linger)
-{
-	int users = kvt_module_users(), threads = workers(), ready[2], status;
-	uint64_t deadline;
-	char c;
-	pid_t pid;
-
-	if (users < 0)
-		SKIP("the module is not loaded");
-	ASSERT_OK(pipe(ready));
-	fflush(stdout);
-	pid = fork();
-	ASSERT(pid >= 0, "fork: %s", strerror(errno));
-	if (!pid) {
-		close(ready[0]);
-		victim(step, ready[1]);
-		exit(1);
-	}
-	close(ready[1]);
-	ASSERT(read(ready[0], &c, 1) == 1, "step %d was not reached", step);
-	kvt_sleep(linger);
-	ASSERT_OK(kill(pid, SIGKILL));
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	EXPECT(WIFSIGNALED(status), "step %d: status 0x%x", step, status);
-	EXPECT_EQ(kvt_module_wait(users, FREE_MS), users);
-	deadline = kvt_deadline(FREE_MS);
-	while (workers() != threads && kvt_left(deadline))
-		kvt_sleep(10);
-	EXPECT_EQ(workers(), threads);
-	close(ready[0]);
-}
 
 /* ---- set-up, one ioctl further each time ---- */
 
@@ -100,32 +27,32 @@ static void net_setup(int step, int ready)
 	kvt_ring_init(&tx, &mem, 256, 0);
 	fd = kvt_node_open(kvt_net_node());
 	if (step == 0)
-		reached(ready);
+		kvt_ready_forever(ready);
 	ASSERT_OK(ioctl(fd, VHOST_SET_OWNER));
 	if (step == 1)
-		reached(ready);
+		kvt_ready_forever(ready);
 	ASSERT_OK(ioctl(fd, VHOST_SET_FEATURES, &f));
 	ASSERT_OK(kvt_set_mem(fd, 0, mem.size, (uintptr_t)mem.base));
 	if (step == 2)
-		reached(ready);
+		kvt_ready_forever(ready);
 	ASSERT_OK(kvt_vring_num(fd, 0, 256));
 	if (step == 3)
-		reached(ready);
+		kvt_ready_forever(ready);
 	ASSERT_OK(kvt_vring_addr(fd, 0, &rx));
 	if (step == 4)
-		reached(ready);
+		kvt_ready_forever(ready);
 	ASSERT_OK(kvt_vring_file(fd, VHOST_SET_VRING_KICK, 0, rx.kick));
 	if (step == 5)
-		reached(ready);
+		kvt_ready_forever(ready);
 	ASSERT_OK(kvt_vring_file(fd, VHOST_SET_VRING_CALL, 0, rx.call));
 	ASSERT_OK(kvt_vring_file(fd, VHOST_SET_VRING_ERR, 0, rx.err));
 	if (step == 6)
-		reached(ready);
+		kvt_ready_forever(ready);
 	ASSERT_OK(kvt_vring_file(fd, VHOST_NET_SET_BACKEND, 0, tap));
 	if (step == 7)
-		reached(ready);
+		kvt_ready_forever(ready);
 	ASSERT_OK(kvt_vring_file(fd, VHOST_NET_SET_BACKEND, 0, -1));
-	reached(ready);
+	kvt_ready_forever(ready);
 }
 
 TEST_SECONDS("L-01 killed at every step of setting up a net device", 200)
@@ -133,7 +60,7 @@ TEST_SECONDS("L-01 killed at every step of setting up a net device", 200)
 	int step;
 
 	for (step = 0; step < NET_STEPS; step++)
-		kill_at(net_setup, step, 0);
+		kvt_kill_when_ready(net_setup, step, 0);
 }
 
 static void net_traffic(int step, int ready)
@@ -149,7 +76,7 @@ static void net_traffic(int step, int ready)
 	wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
 	kvt_nic_open(&nic, &o);
 	kvt_frame(frame, 1000, 0);
-	ASSERT_EQ(write(ready, "x", 1), 1);
+	kvt_ready(ready);
 	for (;;) {
 		ASSERT(kvt_nic_send(&nic, NULL, frame, 1000), "send");
 		ASSERT_EQ(write(wire, frame, 1000), 1000);
@@ -162,7 +89,7 @@ TEST_SECONDS("L-01 killed during traffic, 10 times", 200)
 	int i;
 
 	for (i = 0; i < 10; i++)
-		kill_at(net_traffic, i, (unsigned int)(i * 17));
+		kvt_kill_when_ready(net_traffic, i, (unsigned int)(i * 17));
 }
 
 static void blk_flood(int step, int ready)
@@ -175,16 +102,16 @@ static void blk_flood(int step, int ready)
 	fd = step & 1 ? kvt_nullblk("kvtslow", "") : kvt_file(1 << 20);
 	kvt_disk_open(&d, 2, 256, V1, 8 << 20);
 	if (step == 0)
-		reached(ready);
+		kvt_ready_forever(ready);
 	ASSERT_EQ(kvt_disk_backend(&d, fd, 0, 0, NULL), 0);
 	if (step == 1)
-		reached(ready);
+		kvt_ready_forever(ready);
 	for (i = 0; i < 64; i++) {
 		kvt_bio_init(&d, &bio[i], 16384);
 		kvt_bio_submit(&d, (unsigned int)i & 1, &bio[i],
 			       VIRTIO_BLK_T_OUT, (uint64_t)i * 16, 16384);
 	}
-	reached(ready);
+	kvt_ready_forever(ready);
 }
 
 TEST_SECONDS("L-01 B-07 killed with a disk set up, and 64 requests in flight",
@@ -196,13 +123,13 @@ TEST_SECONDS("L-01 B-07 killed with a disk set up, and 64 requests in flight",
 		SKIP("%s is not the module's", kvt_blk_node());
 	close(kvt_nullblk("kvtslow", ""));
 	for (step = 0; step < 8; step++)
-		kill_at(blk_flood, step, 0);
+		kvt_kill_when_ready(blk_flood, step, 0);
 }
 
 TEST("L-01 afterwards the module can be unloaded and loaded again")
 {
 	kvt_module_need();
-	EXPECT_EQ(kvt_module_wait(0, FREE_MS), 0);
+	EXPECT_EQ(kvt_module_wait(0, KVT_FREE_MS), 0);
 	EXPECT_EQ(kvt_module_unload(), 0);
 	EXPECT_EQ(kvt_module_load(), 0);
 }

@@ -3,11 +3,8 @@
  * Workers: made, shared, attached, moved during traffic and freed by their
  * owner (U-09), pinned by anybody who may, and without cost while idle.
  */
-#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
-#include <sys/wait.h>
 
 #include "kvt_blk.h"
 #include "kvt_module.h"
@@ -49,45 +46,6 @@ static int worker_of(int fd, uint32_t index)
 	return ioctl(fd, VHOST_GET_VRING_WORKER, &w) ? -1 : (int)w.worker_id;
 }
 
-/* Threads whose name begins with "@kind-@id", a device's; -1: of any. */
-static int threads(const char *kind, int id)
-{
-	char path[300], name[64], want[64], with[72];
-	DIR *proc = opendir("/proc");
-	struct dirent *e;
-	int n = 0;
-
-	ASSERT(proc, "/proc: %s", strerror(errno));
-	snprintf(want, sizeof(want), "%s-%d\n", kind, id);
-	snprintf(with, sizeof(with), "%s-%d.", kind, id);
-	if (id < 0)
-		snprintf(with, sizeof(with), "%s-", kind);
-	while ((e = readdir(proc))) {
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/%s/comm", e->d_name);
-		f = fopen(path, "re");
-		if (!f)
-			continue;
-		if (fgets(name, sizeof(name), f) &&
-		    (!strcmp(name, want) || !strncmp(name, with, strlen(with))))
-			n++;
-		fclose(f);
-	}
-	closedir(proc);
-	return n;
-}
-
-static int threads_wait(const char *kind, int id, int want)
-{
-	uint64_t deadline = kvt_deadline(MS);
-	int n;
-
-	while ((n = threads(kind, id)) != want && kvt_left(deadline))
-		kvt_sleep(10);
-	return n;
-}
-
 struct bed {
 	struct kvt_nic nic;
 	int wire;
@@ -103,6 +61,12 @@ static void bed_open(struct bed *b, uint64_t features)
 	kvt_nic_open(&b->nic, &o);
 	if (!b->nic.ours)
 		SKIP("%s is not the module's", b->nic.o.node);
+}
+
+/* Threads that serve the device, in the end. */
+static int threads_wait(struct bed *b, int want)
+{
+	return kvt_threads_wait("kvasir-net", (int)b->nic.id, want, MS);
 }
 
 static uint32_t pid_of(struct bed *b, uint32_t queue)
@@ -122,7 +86,7 @@ TEST("both queues of a net device share worker 0")
 	EXPECT_EQ(worker_of(b.nic.dev.fd, 1), 0);
 	EXPECT(pid_of(&b, 0), "no pid is reported");
 	EXPECT_EQ(pid_of(&b, 0), pid_of(&b, 1));
-	EXPECT_EQ(threads("kvasir-net", (int)b.nic.id), 1);
+	EXPECT_EQ(kvt_threads("kvasir-net", (int)b.nic.id), 1);
 	kvt_nic_close(&b.nic);
 }
 
@@ -140,7 +104,7 @@ TEST("attached while stopped: each queue is served by its own thread")
 	EXPECT_EQ(worker_of(b.nic.dev.fd, 1), 1);
 	kvt_nic_restart(&b.nic);
 	EXPECT(pid_of(&b, 0) != pid_of(&b, 1), "one thread for both");
-	EXPECT_EQ(threads("kvasir-net", (int)b.nic.id), 2);
+	EXPECT_EQ(kvt_threads("kvasir-net", (int)b.nic.id), 2);
 	kvt_nic_exchange(&b.nic, b.wire, 900, 1);
 	kvt_nic_close(&b.nic);
 }
@@ -169,7 +133,7 @@ TEST("U-09 unknown workers and queues, bad pointers, strangers")
 	EXPECT_ERR(ioctl(fd, VHOST_ATTACH_VRING_WORKER, NULL), EFAULT);
 	EXPECT_ERR(ioctl(fd, VHOST_GET_VRING_WORKER, NULL), EFAULT);
 	/* the one that could not be told is gone again */
-	EXPECT_EQ(threads_wait("kvasir-net", (int)b.nic.id, 1), 1);
+	EXPECT_EQ(threads_wait(&b, 1), 1);
 	kvt_nic_exchange(&b.nic, b.wire, 900, 1);
 	ASSERT_OK(ioctl(fd, VHOST_RESET_OWNER));
 	EXPECT_ERR(ioctl(fd, VHOST_NEW_WORKER, &s), EPERM);
@@ -196,7 +160,7 @@ TEST("U-09 a worker with a queue cannot be freed, and afterwards can")
 	EXPECT_OK(free_worker(fd, 0));
 	EXPECT_ERR(free_worker(fd, 0), ENODEV);
 	EXPECT_ERR(attach(fd, 0, 0), ENODEV);
-	EXPECT_EQ(threads_wait("kvasir-net", (int)b.nic.id, 1), 1);
+	EXPECT_EQ(threads_wait(&b, 1), 1);
 	kvt_nic_exchange(&b.nic, b.wire, 900, 1);
 	/* also while its queues are stopped */
 	ASSERT_OK(kvt_net_backend(&b.nic.dev, 0, -1));
@@ -217,14 +181,15 @@ TEST("U-09 workers up to the limit, reset frees them all, 10 times")
 		for (i = 1; i < NET_WORKERS; i++)
 			ASSERT_OK(new_worker(fd, &id));
 		EXPECT_ERR(new_worker(fd, &id), ENOSPC);
-		EXPECT_EQ(threads("kvasir-net", (int)b.nic.id), NET_WORKERS);
+		EXPECT_EQ(kvt_threads("kvasir-net", (int)b.nic.id),
+			  NET_WORKERS);
 		if (!n)
 			kvt_nic_exchange(&b.nic, b.wire, 900, 1);
 		EXPECT_OK(free_worker(fd, 1));
 		EXPECT_OK(new_worker(fd, &id));
 		EXPECT_EQ(id, 1);
 		ASSERT_OK(ioctl(fd, VHOST_RESET_OWNER));
-		EXPECT_EQ(threads_wait("kvasir-net", (int)b.nic.id, 0), 0);
+		EXPECT_EQ(threads_wait(&b, 0), 0);
 		ASSERT_OK(ioctl(fd, VHOST_SET_OWNER));
 		EXPECT_EQ(worker_of(fd, 1), 0);
 	}
@@ -346,7 +311,7 @@ TEST("U-09 queues of a disk change threads during I/O")
 	ASSERT_OK(attach(d.dev.fd, 0, 0));
 	ASSERT_OK(attach(d.dev.fd, 1, 0));
 	EXPECT_OK(free_worker(d.dev.fd, 1));
-	EXPECT_EQ(threads_wait("kvasir-blk", (int)d.id, 1), 1);
+	EXPECT_EQ(kvt_threads_wait("kvasir-blk", (int)d.id, 1, MS), 1);
 	ASSERT_EQ(kvt_disk_io(&d, 1, VIRTIO_BLK_T_IN, 0, in, sizeof(in)),
 		  VIRTIO_BLK_S_OK);
 	/* the assignment outlives the backend */
@@ -358,48 +323,29 @@ TEST("U-09 queues of a disk change threads during I/O")
 }
 
 /* The child's life: traffic under a mover until it is killed. */
-static void victim(int ready)
+static void victim(int round, int ready)
 {
 	struct bed b;
 	struct mover m = { .nic = &b.nic };
 	uint32_t seq, id;
 	pthread_t th;
 
+	(void)round;
 	bed_open(&b, V1 | EV);
 	while (!new_worker(b.nic.dev.fd, &id))
 		;
 	ASSERT_EQ(pthread_create(&th, NULL, mover, &m), 0);
-	ASSERT_EQ(write(ready, "x", 1), 1);
+	kvt_ready(ready);
 	for (seq = 0;; seq++)
 		kvt_nic_exchange(&b.nic, b.wire, 500, seq);
 }
 
 TEST_SECONDS("U-09 the owner is killed while its queues move, 10 times", 120)
 {
-	int i, status, ready[2], users = kvt_module_users();
-	pid_t pid;
-	char c;
+	int i;
 
-	if (users < 0)
-		SKIP("the module is not loaded");
-	for (i = 0; i < 10; i++) {
-		ASSERT_OK(pipe(ready));
-		fflush(stdout);
-		pid = fork();
-		ASSERT(pid >= 0, "fork: %s", strerror(errno));
-		if (!pid) {
-			victim(ready[1]);
-			exit(1);
-		}
-		close(ready[1]);
-		ASSERT(read(ready[0], &c, 1) == 1, "no traffic");
-		kvt_sleep((unsigned int)(i * 13));
-		ASSERT_OK(kill(pid, SIGKILL));
-		ASSERT_EQ(waitpid(pid, &status, 0), pid);
-		EXPECT_EQ(kvt_module_wait(users, MS), users);
-		EXPECT_EQ(threads_wait("kvasir-net", -1, 0), 0);
-		close(ready[0]);
-	}
+	for (i = 0; i < 10; i++)
+		kvt_kill_when_ready(victim, i, (unsigned int)(i * 13));
 }
 
 /* Field @n of /proc/PID/stat, counted from 1 as in proc(5). */
