@@ -8,16 +8,13 @@
 #	guest eth0 <-> kvasir-net <-> tap kvtq0
 #	10.78.0.2                    10.78.0.1
 #
-# $KVT_KERNEL, $KVT_INITRD, $KVT_KVASIR as in vmm/boot.sh.
+# $KVT_KERNEL, $KVT_INITRD, $KVT_KVASIR as in lib/guest.sh.
 . "$KVT_LIB/ktap.sh"
+. "$KVT_LIB/guest.sh"
 
-need_root
+need_guest
 need_cmd ip qemu-system-x86_64
-[ -n "${KVT_KERNEL:-}${KVT_INITRD:-}" ] ||
-	skip_all "KVT_KERNEL and KVT_INITRD name no guest kernel and initramfs"
-kvasir=${KVT_KVASIR:-$KVT_BUILD/../user/kvasir}
-[ -c /dev/kvm ] || skip_all "no /dev/kvm"
-[ -c /dev/kvasir-net ] || skip_all "no /dev/kvasir-net: load the module"
+need_node kvasir-net
 
 tap_up() {
 	ip tuntap add kvtq0 mode tap vnet_hdr && cleanup "ip link del kvtq0" &&

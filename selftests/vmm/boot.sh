@@ -6,16 +6,12 @@
 # a stop or a kill nothing is left behind (tap, module references); two guests
 # never write to one disk.
 #
-# $KVT_KERNEL, $KVT_INITRD: a guest kernel and an initramfs that runs the
-# command behind "kvasir.cmd=" and powers off. $KVT_KVASIR: the command.
+# $KVT_KERNEL, $KVT_INITRD, $KVT_KVASIR as in lib/guest.sh.
 . "$KVT_LIB/ktap.sh"
+. "$KVT_LIB/guest.sh"
 
-need_root
-[ -n "${KVT_KERNEL:-}${KVT_INITRD:-}" ] ||
-	skip_all "KVT_KERNEL and KVT_INITRD name no guest kernel and initramfs"
-kvasir=${KVT_KVASIR:-$KVT_BUILD/../user/kvasir}
-[ -x "$kvasir" ] || skip_all "no kvasir command ($kvasir)"
-[ -c /dev/kvm ] || skip_all "no /dev/kvm"
+need_guest
+need_kvasir
 
 limit=150
 console=$ktap_tmp/console

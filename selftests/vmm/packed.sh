@@ -8,17 +8,14 @@
 #	guest eth0 <-> kvasir-net, or kvasir itself <-> tap kvtp0
 #	10.79.0.2                                       10.79.0.1
 #
-# $KVT_KERNEL, $KVT_INITRD, $KVT_KVASIR as in vmm/boot.sh.
+# $KVT_KERNEL, $KVT_INITRD, $KVT_KVASIR as in lib/guest.sh.
 . "$KVT_LIB/ktap.sh"
+. "$KVT_LIB/guest.sh"
 
-need_root
+need_guest
+need_kvasir
 need_cmd ip python3
-[ -n "${KVT_KERNEL:-}${KVT_INITRD:-}" ] ||
-	skip_all "KVT_KERNEL and KVT_INITRD name no guest kernel and initramfs"
-kvasir=${KVT_KVASIR:-$KVT_BUILD/../user/kvasir}
-[ -x "$kvasir" ] || skip_all "no kvasir command ($kvasir)"
-[ -c /dev/kvm ] || skip_all "no /dev/kvm"
-[ -c /dev/kvasir-net ] || skip_all "no /dev/kvasir-net: load the module"
+need_node kvasir-net
 
 bytes=12000000
 
