@@ -197,6 +197,19 @@ void kvt_nic_open(struct kvt_nic *nic, const struct kvt_nic_opts *opts)
 	start(nic);
 }
 
+int kvt_nic_open_tap(struct kvt_nic *nic, const struct kvt_nic_opts *opts,
+		     unsigned int offloads)
+{
+	struct kvt_nic_opts o = *opts;
+	int wire;
+
+	kvt_netns();
+	o.sock = kvt_tap("tap0", 0, (int)kvt_hdr_len(o.features), offloads);
+	wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
+	kvt_nic_open(nic, &o);
+	return wire;
+}
+
 void kvt_nic_close(struct kvt_nic *nic)
 {
 	close(nic->dev.fd);

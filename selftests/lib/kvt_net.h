@@ -69,6 +69,15 @@ struct kvt_nic {
 uint32_t kvt_hdr_len(uint64_t features);
 /* Set up everything; ends with both backends set and receive buffers given. */
 void kvt_nic_open(struct kvt_nic *nic, const struct kvt_nic_opts *opts);
+/**
+ * kvt_nic_open_tap() - the same, on a new tap "tap0" in a namespace of its own
+ * @opts: but for the socket
+ * @offloads: as for kvt_tap()
+ *
+ * Returns the wire, which sees KVT_ETHERTYPE.
+ */
+int kvt_nic_open_tap(struct kvt_nic *nic, const struct kvt_nic_opts *opts,
+		     unsigned int offloads);
 void kvt_nic_close(struct kvt_nic *nic);
 /* The same rings from the start again, after the backends were taken off. */
 void kvt_nic_restart(struct kvt_nic *nic);

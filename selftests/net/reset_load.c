@@ -148,10 +148,7 @@ static void load_start(struct load *l, uint64_t features,
 
 	memset(l, 0, sizeof(*l));
 	l->rnd = kvt_seed();
-	kvt_netns();
-	o.sock = kvt_tap("tap0", 0, 12, 0);
-	l->wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
-	kvt_nic_open(&l->nic, &o);
+	l->wire = kvt_nic_open_tap(&l->nic, &o, 0);
 	l->tx_bufs = calloc(l->nic.nr_tx, sizeof(*l->tx_bufs));
 	ASSERT(l->tx_bufs, "out of memory");
 	memcpy(l->tx_bufs, l->nic.tx_free, l->nic.nr_tx * sizeof(*l->tx_bufs));

@@ -34,10 +34,7 @@ static void bed_open(struct bed *b, uint64_t features, uint16_t num)
 {
 	struct kvt_nic_opts o = { .features = features, .num = num };
 
-	kvt_netns();
-	o.sock = kvt_tap("tap0", 0, (int)kvt_hdr_len(features), 0);
-	b->wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
-	kvt_nic_open(&b->nic, &o);
+	b->wire = kvt_nic_open_tap(&b->nic, &o, 0);
 }
 
 static uint64_t count(struct bed *b, int counter)

@@ -31,10 +31,7 @@ static void bed_open(struct bed *b, uint64_t features, uint32_t rx_buf,
 	struct kvt_nic_opts o = { .features = features, .rx_buf = rx_buf,
 				  .tx_buf = tx_buf };
 
-	kvt_netns();
-	o.sock = kvt_tap("tap0", 0, (int)kvt_hdr_len(features), offloads);
-	b->wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
-	kvt_nic_open(&b->nic, &o);
+	b->wire = kvt_nic_open_tap(&b->nic, &o, offloads);
 }
 
 static uint64_t count(struct bed *b, uint32_t q, int counter)

@@ -31,12 +31,9 @@ static void bed_open(struct bed *b, uint64_t features, unsigned int pieces)
 				  .tx_buf = LONGEST + KVT_HDR_MAX };
 	int size = 256 << 20;
 
-	kvt_netns();
-	o.sock = kvt_tap("tap0", 0, (int)kvt_hdr_len(features), 0);
-	b->wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
+	b->wire = kvt_nic_open_tap(&b->nic, &o, 0);
 	ASSERT_OK(setsockopt(b->wire, SOL_SOCKET, SO_RCVBUFFORCE, &size,
 			     sizeof(size)));
-	kvt_nic_open(&b->nic, &o);
 }
 
 static void expect_counters(struct bed *b, uint64_t frames, uint64_t bytes)

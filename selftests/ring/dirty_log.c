@@ -155,10 +155,7 @@ TEST("U-06 net: received frames and used rings; of transmitted frames none")
 	struct log log;
 	int wire, i;
 
-	kvt_netns();
-	o.sock = kvt_tap("tap0", 0, 12, 0);
-	wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
-	kvt_nic_open(&nic, &o);
+	wire = kvt_nic_open_tap(&nic, &o, 0);
 	log_on(&log, &nic.mem, nic.dev.fd, nic.dev.features);
 	log_ring(nic.dev.fd, 0, &nic.rx);
 	log_ring(nic.dev.fd, 1, &nic.tx);
@@ -332,11 +329,8 @@ static void shadow_net(uint64_t features, uint16_t num)
 	uint32_t i;
 	int wire;
 
-	kvt_netns();
-	o.sock = kvt_tap("tap0", 0, 12, 0);
+	wire = kvt_nic_open_tap(&nic, &o, 0);
 	kvt_link_up("tap0", 9000);
-	wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
-	kvt_nic_open(&nic, &o);
 	log_on(&s.log, &nic.mem, nic.dev.fd, nic.dev.features);
 	log_ring(nic.dev.fd, 0, &nic.rx);
 	log_ring(nic.dev.fd, 1, &nic.tx);

@@ -77,10 +77,7 @@ static void both_ways(uint64_t features, uint16_t num, unsigned int pieces)
 	struct kvt_nic nic;
 	int wire;
 
-	kvt_netns();
-	o.sock = kvt_tap("tap0", 0, (int)kvt_hdr_len(features), 0);
-	wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
-	kvt_nic_open(&nic, &o);
+	wire = kvt_nic_open_tap(&nic, &o, 0);
 	to_wire(&nic, wire);
 	from_wire(&nic, wire);
 	if (nic.ours) {

@@ -46,16 +46,13 @@ static void bed_open(struct bed *b, uint64_t features, unsigned int pieces,
 	uint64_t acked = v2 ? V2 : 0;
 	size_t rings;
 
-	kvt_netns();
-	o.sock = kvt_tap("tap0", 0, 12, 0);
+	b->wire = kvt_nic_open_tap(&b->nic, &o, 0);
 	kvt_link_up("tap0", 9000);
-	b->wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
-	kvt_nic_open(&b->nic, &o);
 	ASSERT_OK(kvt_net_backend(&b->nic.dev, 0, -1));
 	ASSERT_OK(kvt_net_backend(&b->nic.dev, 1, -1));
 	ASSERT_OK(ioctl(b->nic.dev.fd, VHOST_SET_BACKEND_FEATURES, &acked));
-	ASSERT_OK(kvt_net_backend(&b->nic.dev, 0, o.sock));
-	ASSERT_OK(kvt_net_backend(&b->nic.dev, 1, o.sock));
+	ASSERT_OK(kvt_net_backend(&b->nic.dev, 0, b->nic.o.sock));
+	ASSERT_OK(kvt_net_backend(&b->nic.dev, 1, b->nic.o.sock));
 	rings = (size_t)(rings_end(b) - b->nic.mem.base);
 	kvt_vmm_init(&b->vmm, b->nic.dev.fd, v2, &b->nic.mem, rings);
 }

@@ -179,10 +179,7 @@ static void bed_open(struct bed *b)
 
 	if (!kvt_ours(kvt_net_node()))
 		SKIP("about errors of our own node");
-	kvt_netns();
-	o.sock = kvt_tap("tap0", 0, 12, 0);
-	b->wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
-	kvt_nic_open(&b->nic, &o);
+	b->wire = kvt_nic_open_tap(&b->nic, &o, 0);
 }
 
 static int know(struct bed *b, const void *p, size_t len)

@@ -71,10 +71,7 @@ static void net_traffic(int step, int ready)
 	int wire;
 
 	(void)step;
-	kvt_netns();
-	o.sock = kvt_tap("tap0", 0, 12, 0);
-	wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
-	kvt_nic_open(&nic, &o);
+	wire = kvt_nic_open_tap(&nic, &o, 0);
 	kvt_frame(frame, 1000, 0);
 	kvt_ready(ready);
 	for (;;) {

@@ -41,10 +41,7 @@ TEST("a running net device: features, regions, states, workers, counters")
 	uint64_t n;
 	int i, wire;
 
-	kvt_netns();
-	o.sock = kvt_tap("tap0", 0, 12, 0);
-	wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
-	kvt_nic_open(&nic, &o);
+	wire = kvt_nic_open_tap(&nic, &o, 0);
 	ASSERT(kvt_nl_find(KVASIR_DEV_NET, getpid(), &d), "not listed");
 	EXPECT_EQ(d.features, o.features);
 	EXPECT_EQ(d.running, 2);

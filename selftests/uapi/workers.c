@@ -55,10 +55,7 @@ static void bed_open(struct bed *b, uint64_t features)
 {
 	struct kvt_nic_opts o = { .features = features };
 
-	kvt_netns();
-	o.sock = kvt_tap("tap0", 0, 12, 0);
-	b->wire = kvt_packet("tap0", KVT_ETHERTYPE, false);
-	kvt_nic_open(&b->nic, &o);
+	b->wire = kvt_nic_open_tap(&b->nic, &o, 0);
 	if (!b->nic.ours)
 		SKIP("%s is not the module's", b->nic.o.node);
 }
