@@ -124,6 +124,60 @@ void kvt_kill_when_ready(void (*victim)(int arg, int ready), int arg,
 	close(ready[0]);
 }
 
+static FILE *param_open(const char *name, const char *mode)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/module/kvasir/parameters/%s", name);
+	f = fopen(path, mode);
+	ASSERT(f, "%s: %s", path, strerror(errno));
+	return f;
+}
+
+unsigned int kvt_param(const char *name)
+{
+	FILE *f = param_open(name, "re");
+	unsigned int n = 0;
+
+	ASSERT(fscanf(f, "%u", &n) == 1, "parameter %s is no number", name);
+	fclose(f);
+	return n;
+}
+
+static void param_write(const char *name, unsigned int value)
+{
+	FILE *f = param_open(name, "we");
+
+	fprintf(f, "%u\n", value);
+	ASSERT_EQ(fclose(f), 0);
+}
+
+/* What the parameters that were set have to be again. */
+static struct {
+	const char *name;
+	unsigned int value;
+} params[4];
+static unsigned int nr_params;
+
+static void params_restore(void)
+{
+	while (nr_params--)
+		param_write(params[nr_params].name, params[nr_params].value);
+}
+
+void kvt_param_set(const char *name, unsigned int value)
+{
+	ASSERT(nr_params < sizeof(params) / sizeof(params[0]),
+	       "too many parameters");
+	params[nr_params].name = name;
+	params[nr_params].value = kvt_param(name);
+	if (!nr_params++)
+		ASSERT_EQ(atexit(params_restore), 0);
+	param_write(name, value);
+	EXPECT_EQ(kvt_param(name), value);
+}
+
 int kvt_module_unload(void)
 {
 	return syscall(SYS_delete_module, "kvasir", O_NONBLOCK) ? -errno : 0;

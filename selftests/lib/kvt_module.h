@@ -34,6 +34,11 @@ void kvt_ready(int ready);
 /* The same, and nothing more until the end. */
 void kvt_ready_forever(int ready);
 
+/* A parameter of the module; ends the test when there is none. */
+unsigned int kvt_param(const char *name);
+/* Set it until this process ends. */
+void kvt_param_set(const char *name, unsigned int value);
+
 /* 0 or -errno. */
 int kvt_module_unload(void);
 /* Load $KVT_MODULE; 0 or -errno. */

@@ -8,14 +8,15 @@
 #include <sched.h>
 #include <time.h>
 
+#include "kvt_module.h"
 #include "kvt_net.h"
 
 #define V1	KVT_F(VIRTIO_F_VERSION_1)
 #define EV	KVT_F(VIRTIO_RING_F_EVENT_IDX)
+#define PACKED	KVT_F(VIRTIO_F_RING_PACKED)
 #define MS	10000
-#define PARAM	"/sys/module/kvasir/parameters/"
-#define PERCENT	PARAM "poll_cpu_percent"
-#define DEFAULT	PARAM "poll_us"
+#define PERCENT	"poll_cpu_percent"	/* most of a CPU for polling */
+#define DEFAULT	"poll_us"
 #define SAVED_NS 10000000ull	/* what a worker can save up, at most */
 
 struct bed {
@@ -47,49 +48,6 @@ static void bed_open(struct bed *b, uint64_t features, uint32_t us)
 static uint64_t count(struct bed *b, uint32_t q, int counter)
 {
 	return kvt_nl_counter(b->nic.id, q, counter);
-}
-
-static unsigned int param_get(const char *path)
-{
-	FILE *f = fopen(path, "re");
-	unsigned int n = 0;
-
-	ASSERT(f && fscanf(f, "%u", &n) == 1, "%s: %s", path, strerror(errno));
-	fclose(f);
-	return n;
-}
-
-static void param_write(const char *path, unsigned int n)
-{
-	FILE *f = fopen(path, "we");
-
-	ASSERT(f, "%s: %s", path, strerror(errno));
-	fprintf(f, "%u\n", n);
-	ASSERT_EQ(fclose(f), 0);
-}
-
-static const char *param_path;
-static unsigned int param_before;
-
-static void param_restore(void)
-{
-	param_write(param_path, param_before);
-}
-
-/* Until the end of the test; one of them at a time. */
-static void param_set(const char *path, unsigned int n)
-{
-	param_path = path;
-	param_before = param_get(path);
-	ASSERT_EQ(atexit(param_restore), 0);
-	param_write(path, n);
-	EXPECT_EQ(param_get(path), n);
-}
-
-/* Most of a CPU for polling. */
-static void percent_set(unsigned int percent)
-{
-	param_set(PERCENT, percent);
 }
 
 static uint64_t cpu_ns(struct bed *b, uint32_t queue)
@@ -133,15 +91,15 @@ TEST("the default is the module's, for devices opened from then on")
 	if (!kvt_ours(kvt_net_node()))
 		SKIP("%s is not the module's", kvt_net_node());
 	ASSERT_OK(ioctl(old, VHOST_SET_OWNER));
-	EXPECT_EQ(poll_get(old), param_get(DEFAULT));
-	param_set(DEFAULT, param_get(DEFAULT) + 123);
+	EXPECT_EQ(poll_get(old), kvt_param(DEFAULT));
+	kvt_param_set(DEFAULT, kvt_param(DEFAULT) + 123);
 	fd = kvt_node_open(kvt_net_node());
 	ASSERT_OK(ioctl(fd, VHOST_SET_OWNER));
-	EXPECT_EQ(poll_get(fd), param_get(DEFAULT));
-	EXPECT_EQ(poll_get(old), param_get(DEFAULT) - 123);
+	EXPECT_EQ(poll_get(fd), kvt_param(DEFAULT));
+	EXPECT_EQ(poll_get(old), kvt_param(DEFAULT) - 123);
 	ASSERT_OK(ioctl(old, VHOST_RESET_OWNER));
 	ASSERT_OK(ioctl(old, VHOST_SET_OWNER));
-	EXPECT_EQ(poll_get(old), param_get(DEFAULT));
+	EXPECT_EQ(poll_get(old), kvt_param(DEFAULT));
 }
 
 TEST("0 is off; the limit is read back, and reset forgets it")
@@ -170,7 +128,7 @@ TEST("0 is off; the limit is read back, and reset forgets it")
 	s.index = 0;
 	EXPECT_ERR(ioctl(fd, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, &s), EPERM);
 	ASSERT_OK(ioctl(fd, VHOST_SET_OWNER));
-	EXPECT_EQ(poll_get(fd), param_get(DEFAULT));
+	EXPECT_EQ(poll_get(fd), kvt_param(DEFAULT));
 	kvt_nic_close(&b.nic);
 }
 
@@ -181,7 +139,7 @@ static void find_work(uint64_t features, uint32_t us)
 	struct bed b;
 	uint32_t seq;
 
-	percent_set(100);
+	kvt_param_set(PERCENT, 100);
 	bed_open(&b, features, us);
 	for (seq = 0; kvt_left(end) && (seq < 300 || hits < 20); seq++) {
 		kvt_nic_exchange(&b.nic, b.wire, 60 + seq % 1400, seq);
@@ -207,6 +165,11 @@ TEST("polling finds work and saves kicks, data verified")
 TEST("the same without event indices")
 {
 	find_work(V1, 20000);
+}
+
+TEST("the same with packed rings")
+{
+	find_work(V1 | EV | PACKED, 20000);
 }
 
 TEST("queues polled by workers of their own")
@@ -255,7 +218,7 @@ TEST("L-05 a kick storm with nothing in the ring: polling keeps its budget")
 	int i;
 
 	bed_open(&b, V1 | EV, 50000);
-	percent = param_get(PERCENT);
+	percent = kvt_param(PERCENT);
 	t0 = mono_ns();
 	for (i = 0; i < 2000; i++) {
 		kvt_ring_force_kick(&b.nic.tx);
@@ -279,7 +242,7 @@ TEST("L-05 without permission there is no polling")
 	struct bed b;
 	uint32_t seq;
 
-	percent_set(0);
+	kvt_param_set(PERCENT, 0);
 	bed_open(&b, V1 | EV, 50000);
 	for (seq = 0; seq < 20; seq++)
 		kvt_nic_exchange(&b.nic, b.wire, 100, seq);
@@ -341,7 +304,7 @@ TEST("L-06 stopped, moved, reset and closed in the middle of a poll")
 	uint64_t t0;
 	int how;
 
-	percent_set(100);
+	kvt_param_set(PERCENT, 100);
 	bed_open(&b, V1 | EV, 60000000);
 	for (how = 0; how < STOP_WAYS; how++) {
 		wait_polling(&b);
@@ -387,7 +350,7 @@ TEST("another task on the worker's CPU: the poll gives way")
 	cpu_set_t one;
 	uint32_t i;
 
-	percent_set(100);
+	kvt_param_set(PERCENT, 100);
 	bed_open(&b, V1 | EV, 60000000);
 	kvt_nl_queue(b.nic.id, 1, &st);
 	CPU_ZERO(&one);

@@ -292,13 +292,8 @@ TEST("U-08 misses nobody reads: one for each queue, however many kicks")
 
 static unsigned int limit(void)
 {
-	const char *path = "/sys/module/kvasir/parameters/max_iotlb_entries";
-	FILE *f = fopen(path, "re");
-	unsigned int n = 0;
+	unsigned int n = kvt_param("max_iotlb_entries");
 
-	ASSERT(f, "%s: %s", path, strerror(errno));
-	ASSERT_EQ(fscanf(f, "%u", &n), 1);
-	fclose(f);
 	return n < 64 ? 64 : n > 65536 ? 65536 : n;
 }
 
