@@ -17,6 +17,7 @@
 #define V1	KVT_F(VIRTIO_F_VERSION_1)
 #define EV	KVT_F(VIRTIO_RING_F_EVENT_IDX)
 #define MRG	KVT_F(VIRTIO_NET_F_MRG_RXBUF)
+#define PACKED	KVT_F(VIRTIO_F_RING_PACKED)
 #define MS	10000
 #define CYCLES	120
 #define AHEAD	48	/* frames sent and not received yet */
@@ -276,6 +277,11 @@ TEST("the same without event indices")
 	tx_resets(V1);
 }
 
+TEST("the same with a packed ring")
+{
+	tx_resets(V1 | EV | PACKED);
+}
+
 TEST("receive stopped and restarted during traffic, transmit goes on")
 {
 	rx_resets(V1 | EV);
@@ -284,6 +290,11 @@ TEST("receive stopped and restarted during traffic, transmit goes on")
 TEST("the same without event indices, mergeable buffers")
 {
 	rx_resets(V1 | MRG);
+}
+
+TEST("the same with a packed ring")
+{
+	rx_resets(V1 | EV | MRG | PACKED);
 }
 
 static void own_again(struct load *l)
@@ -296,13 +307,13 @@ static void own_again(struct load *l)
 			      (uintptr_t)dev->mem->base));
 }
 
-TEST("the device reset during traffic both ways, and set up again")
+static void device_resets(uint64_t features)
 {
 	uint32_t first;
 	struct load l;
 	int i, n;
 
-	load_start(&l, V1 | EV, NULL);
+	load_start(&l, features, NULL);
 	for (i = 0; i < CYCLES; i++) {
 		first = burst(&l);
 		for (n = (int)(kvt_rand(&l.rnd) % 5); n > 0; n--)
@@ -322,4 +333,14 @@ TEST("the device reset during traffic both ways, and set up again")
 	send_one(&l);
 	arrives(&l, first);
 	load_end(&l, NULL);
+}
+
+TEST("the device reset during traffic both ways, and set up again")
+{
+	device_resets(V1 | EV);
+}
+
+TEST("the same with packed rings")
+{
+	device_resets(V1 | EV | PACKED);
 }
