@@ -103,7 +103,8 @@ void kvs_bell_detach(struct kvs_bell *bell);
  * struct kvs_poll - a queue's busy polling
  * @node: in its worker's list while polled, empty otherwise; touched by the
  *	worker's thread only
- * @timeout: the owner's limit in microseconds, 0: off
+ * @timeout: the limit in microseconds, 0: off
+ * @wanted: it is the owner's, who asked for polling
  * @arm: kicks are not asked for yet: do so when the poll ends in vain
  * @window: how long the next poll lasts, in ns; adapts, up to @timeout
  * @since: when the last service ended, 0 after one that went on
@@ -112,6 +113,7 @@ void kvs_bell_detach(struct kvs_bell *bell);
 struct kvs_poll {
 	struct list_head node;
 	u32 timeout;
+	bool wanted;
 	bool arm;
 	u64 window;
 	u64 since;

@@ -9,6 +9,7 @@
 #include <net/sock.h>
 
 #include "net.h"
+#include "net_rx.h"
 #include "trace.h"
 
 /* Frames of one queue are completed in the order of their chains. */
@@ -37,7 +38,8 @@ static void net_service(struct kvs_work *work)
 		kvs_vq_disarm(vq);
 		if (vq->index == KVS_NET_RX) {
 			kvs_net_rx_run(q);
-			kvs_poll_wait(vq);
+			if (!q->rx->hold.on)
+				kvs_poll_wait(vq);
 		} else {
 			kvs_net_tx_run(q);
 		}

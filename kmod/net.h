@@ -11,6 +11,7 @@
 #include "kvasir.h"
 #include "net_frag.h"
 #include "net_hdr.h"
+#include "net_hold.h"
 
 enum { KVS_NET_RX, KVS_NET_TX, KVS_NET_QUEUES };
 
@@ -37,6 +38,7 @@ enum { KVS_NET_RX, KVS_NET_TX, KVS_NET_QUEUES };
 /**
  * struct kvs_net_tx - transmit side
  * @vq: the queue, for @retry
+ * @hold: kicks are not asked for
  * @retry: serves the queue again after the lower device was out of memory
  * @backoff: jiffies until then, doubled each time nothing could be sent
  * @array: the lower device takes frames in batches
@@ -54,6 +56,7 @@ enum { KVS_NET_RX, KVS_NET_TX, KVS_NET_QUEUES };
  */
 struct kvs_net_tx {
 	struct kvs_vq *vq;
+	struct kvs_hold hold;
 	struct timer_list retry;
 	u32 backoff;
 	bool array;

@@ -16,6 +16,7 @@
  * asked for.
  */
 #include <linux/if_vlan.h>
+#include <linux/module.h>
 #include <linux/skb_array.h>
 #include <linux/slab.h>
 #include <net/sock.h>
@@ -24,6 +25,36 @@
 #include "net_rx.h"
 #include "trace.h"
 
+static unsigned int rx_hold_us = 100;
+module_param(rx_hold_us, uint, 0644);
+MODULE_PARM_DESC(rx_hold_us,
+		 "longest time a frame received at a high rate waits for more, in microseconds (0: none does)");
+
+/* A frame came: is it to wait? Under the lock of the socket's wait queue. */
+static bool rx_hold(struct kvs_bell *bell)
+{
+	struct kvs_net_rx *rx = container_of(bell, struct kvs_netq, bell)->rx;
+
+	if (!READ_ONCE(rx->target) || ++rx->held >= rx->target)
+		return false;
+	kvs_hold_start(&rx->hold, READ_ONCE(rx_hold_us));
+	return true;
+}
+
+/* Whether to hold the bell when it is unmuted next. */
+static void rx_plan(struct kvs_netq *q)
+{
+	struct kvs_net_rx *rx = q->rx;
+	u32 target = 0;
+
+	/* Not more than a small ring, or a small queue of the tap's, holds. */
+	if (kvs_hold_plan(&rx->hold, READ_ONCE(rx_hold_us)))
+		target = min3((u32)KVS_NET_BATCH, (u32)q->vq->ring.num / 2,
+			      (u32)READ_ONCE(rx->ring->size) / 4);
+	rx->held = 0;
+	WRITE_ONCE(rx->target, target);
+}
+
 int kvs_net_rx_init(struct kvs_netq *q)
 {
 	q->rx = kvzalloc(sizeof(*q->rx), GFP_KERNEL_ACCOUNT);
@@ -31,16 +62,18 @@ int kvs_net_rx_init(struct kvs_netq *q)
 		return -ENOMEM;
 	q->rx->ring = kvs_net_sock_ring(q->sock);
 	q->rx->counted = kvs_net_sock_is_tap(q->sock);
+	kvs_hold_init(&q->rx->hold, q->vq);
 	if (q->rx->ring)
-		kvs_rx_hold_init(q);
+		q->bell.hold = rx_hold;
 	return 0;
 }
 
 /* The queue is quiesced. Frames taken early go back to the tap's ring. */
 void kvs_net_rx_deinit(struct kvs_netq *q)
 {
+	q->bell.hold = NULL;
+	kvs_hold_deinit(&q->rx->hold);
 	if (q->rx->ring) {
-		kvs_rx_hold_deinit(q);
 		kvs_rx_free_done(q->rx);
 		kvs_rx_unfill(q->rx);
 	}
@@ -318,7 +351,7 @@ static bool rx_idle(struct kvs_netq *q)
 
 	rx_settle(q);
 	if (q->rx->ring)
-		kvs_rx_hold_plan(q);
+		rx_plan(q);
 	WRITE_ONCE(q->bell.muted, false);
 	/*
 	 * Store our wish for the bell, then look for a frame | the socket:
@@ -392,7 +425,7 @@ void kvs_net_rx_run(struct kvs_netq *q)
 {
 	/* While the queue is served, or waits for buffers, frames need not ring. */
 	WRITE_ONCE(q->bell.muted, true);
-	kvs_rx_hold_end(q->rx);
+	kvs_hold_end(&q->rx->hold);
 	rx_serve(q);
 	kvs_rx_free_done(q->rx);
 }

@@ -3,7 +3,6 @@
 #ifndef KVS_NET_RX_H
 #define KVS_NET_RX_H
 
-#include <linux/hrtimer.h>
 #include <linux/skbuff.h>
 
 #include "net.h"
@@ -15,37 +14,15 @@
 #define KVS_RX_PLAIN	2UL
 
 /**
- * struct kvs_rx_hold - the socket's bell held back for more frames
- * @vq: the queue, for @timer
- * @timer: rings when a frame has waited long enough
- * @target: frames that make the bell ring at once; 0: it is not held
- * @held: frames that waited; a hint, also written in the bell
- * @average: frames per wake-up while it was held, in sixteenths
- * @misses: times holding was given up
- * @skip: wake-ups to go without it
- * @since: when kvs_rx_hold_plan() was called last
- * @total: frames received then
- */
-struct kvs_rx_hold {
-	struct kvs_vq *vq;
-	struct hrtimer timer;
-	u32 target;
-	u32 held;
-	int average;
-	u32 misses;
-	u32 skip;
-	u64 since;
-	u64 total;
-};
-
-/**
  * struct kvs_net_rx - receive side
  * @ring: the tap's queue of frames; NULL for other sockets
  * @counted: @ring is a tap's, whose reader keeps its transmit statistics
  * @frames: taken from @ring
  * @done, @first, @last: of @frames, those from @first to @last are not yet
  *	received; those from @done to @first are to be freed, NULL or an skb
- * @hold: used with @ring only
+ * @hold: of the socket's bell; used with @ring only
+ * @target: frames that make the bell ring at once; 0: it is not held
+ * @held: frames that waited; a hint, also written in the bell
  * @requests, @bytes: received, not yet counted in the queue
  * @iov: buffers collected for the next frame: the chain's own, or @iovs
  * @nr_iov: its elements in use
@@ -62,7 +39,9 @@ struct kvs_net_rx {
 	u32 done;
 	u32 first;
 	u32 last;
-	struct kvs_rx_hold hold;
+	struct kvs_hold hold;
+	u32 target;
+	u32 held;
 	u32 requests;
 	u64 bytes;
 	struct iovec *iov;
@@ -92,11 +71,5 @@ bool kvs_rx_refill(struct kvs_netq *q);
 void kvs_rx_unfill(struct kvs_net_rx *rx);
 void kvs_rx_free_done(struct kvs_net_rx *rx);
 bool kvs_rx_copy(struct kvs_netq *q, const struct sk_buff *skb);
-
-/* net_rx_hold.c */
-void kvs_rx_hold_init(struct kvs_netq *q);
-void kvs_rx_hold_deinit(struct kvs_netq *q);
-void kvs_rx_hold_end(struct kvs_net_rx *rx);
-void kvs_rx_hold_plan(struct kvs_netq *q);
 
 #endif /* KVS_NET_RX_H */

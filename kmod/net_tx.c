@@ -14,12 +14,18 @@
  * (the frame stays in the ring; the waits grow), anything else drops the frame
  * and counts it.
  */
+#include <linux/module.h>
 #include <linux/slab.h>
 #include <net/sock.h>
 
 #include "net.h"
 #include "pin.h"
 #include "trace.h"
+
+static unsigned int tx_hold_us = 100;
+module_param(tx_hold_us, uint, 0644);
+MODULE_PARM_DESC(tx_hold_us,
+		 "longest time a frame sent at a high rate waits for more, in microseconds (0: none does)");
 
 static void tx_retry(struct timer_list *timer)
 {
@@ -40,6 +46,7 @@ int kvs_net_tx_init(struct kvs_netq *q)
 		return -ENOMEM;
 	}
 	q->tx->vq = q->vq;
+	kvs_hold_init(&q->tx->hold, q->vq);
 	kvs_frags_init(&q->tx->frags, KVS_NET_FRAG_ORDER, false);
 	kvs_frags_init(&q->tx->large, KVS_NET_LARGE_ORDER, true);
 	q->tx->array = kvs_net_sock_ring(q->sock);
@@ -51,8 +58,7 @@ int kvs_net_tx_init(struct kvs_netq *q)
 void kvs_net_tx_deinit(struct kvs_netq *q)
 {
 	timer_delete_sync(&q->tx->retry);
-	if (q->vq->worker)	/* the timer's last kick */
-		kvs_worker_flush(q->vq->worker);
+	kvs_hold_deinit(&q->tx->hold);	/* and the last kick of either timer */
 	kvs_frags_deinit(&q->tx->frags);
 	kvs_frags_deinit(&q->tx->large);
 	__free_page(q->tx->hdr);
@@ -235,14 +241,22 @@ static void tx_wait(struct kvs_netq *q)
 	mod_timer(&tx->retry, jiffies + tx->backoff);
 }
 
-/* The ring is empty: finish, and look once more. KVS_TX_DONE: there is more. */
+/*
+ * The ring is empty: finish, and look once more, unless the timer does that.
+ * KVS_TX_DONE: there is more.
+ */
 static enum kvs_tx tx_empty(struct kvs_netq *q)
 {
 	enum kvs_tx ret = kvs_net_batch_flush(q, false);
+	u32 us = READ_ONCE(tx_hold_us);
 
 	if (ret != KVS_TX_DONE)
 		return ret;
 	kvs_vq_publish(q->vq);
+	if (kvs_hold_plan(&q->tx->hold, us)) {
+		kvs_hold_start(&q->tx->hold, us);
+		return KVS_TX_EMPTY;
+	}
 	return kvs_vq_arm(q->vq) ? KVS_TX_DONE : KVS_TX_EMPTY;
 }
 
@@ -286,6 +300,7 @@ void kvs_net_tx_run(struct kvs_netq *q)
 	enum kvs_tx ret;
 
 	WRITE_ONCE(q->bell.muted, true);
+	kvs_hold_end(&q->tx->hold);
 	kvs_net_batch_begin(q);
 	ret = tx_serve(q);
 	if (ret == KVS_TX_EMPTY)

@@ -62,18 +62,24 @@ static s64 poll_credit(struct kvs_worker *worker, u64 now)
 	return worker->poll_credit;
 }
 
+static void poll_set(struct kvs_vq *vq, u32 timeout, bool wanted)
+{
+	WRITE_ONCE(vq->poll.timeout, timeout);
+	vq->poll.wanted = wanted;
+	vq->poll.window = poll_limit(&vq->poll);
+	vq->poll.since = 0;
+}
+
 /* The owner's limit in microseconds. Under vq->lock. */
 void kvs_poll_set(struct kvs_vq *vq, u32 timeout)
 {
-	WRITE_ONCE(vq->poll.timeout, timeout);
-	vq->poll.window = poll_limit(&vq->poll);
-	vq->poll.since = 0;
+	poll_set(vq, timeout, timeout);
 }
 
 /* What holds until the owner says otherwise. */
 void kvs_poll_reset(struct kvs_vq *vq)
 {
-	kvs_poll_set(vq, READ_ONCE(poll_us));
+	poll_set(vq, READ_ONCE(poll_us), false);
 }
 
 /* The service ends without work. Returns whether the queue is polled now. */
