@@ -26,6 +26,7 @@
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 
 #include "worker.h"
 
@@ -225,7 +226,8 @@ void kvs_poll_run(struct kvs_worker *worker)
 		now = ktime_get_ns();
 		worker->polled += now - last;
 		worker->poll_credit -= now - last;
-		enough = poll_credit(worker, now) <= 0 || need_resched() ||
+		enough = poll_credit(worker, now) <= 0 ||
+			 need_resched() || !single_task_running() ||
 			 signal_pending(current) || kthread_should_stop();
 	}
 }
