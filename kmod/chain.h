@@ -34,6 +34,7 @@ struct kvs_seg {
 /**
  * struct kvs_chain - one request as the driver described it
  * @head: names the chain towards the ring; what kvs_ring_put() takes back
+ * @slots: descriptors of the ring it takes
  * @err: KVS_CHAIN_OK, or why the rest is not to be used
  * @nr_out: device-readable segments, first in @seg
  * @nr_in: device-writable segments, behind them
@@ -51,6 +52,7 @@ struct kvs_seg {
  */
 struct kvs_chain {
 	u16 head;
+	u16 slots;
 	u8  err;
 	u16 nr_out;
 	u16 nr_in;
@@ -106,6 +108,7 @@ static inline u16 kvs_packed_flags(const struct kvs_desc *d)
 static inline void kvs_chain_init(struct kvs_chain *chain, u16 head)
 {
 	chain->head = head;
+	chain->slots = 1;
 	chain->err = KVS_CHAIN_OK;
 	chain->nr_out = 0;
 	chain->nr_in = 0;
@@ -142,6 +145,7 @@ static inline bool kvs_chain_one(struct kvs_chain *chain,
 	if (unlikely(!hva))
 		return false;
 	chain->head = head;
+	chain->slots = 1;
 	chain->err = KVS_CHAIN_OK;
 	chain->nr_out = !in;
 	chain->nr_in = in;

@@ -150,6 +150,7 @@ static bool rx_add(struct kvs_netq *q)
 	       c->nr_in * sizeof(*rx->segs));
 	rx->nr_iov += c->nr_iov_in;
 	rx->nr_segs += c->nr_in;
+	rx->nr_slots += c->slots;
 	rx->heads[rx->nr_heads] = c->head;
 	rx->lens[rx->nr_heads] = c->in_len;
 	rx->nr_heads++;
@@ -191,13 +192,15 @@ static enum rx_collected rx_gather(struct kvs_netq *q, u32 need, int ret)
 
 	rx->nr_iov = 0;
 	rx->nr_segs = 0;
+	rx->nr_slots = 0;
 	rx->in_len = 0;
 	rx->iov = rx->iovs;
 	rx->seg = rx->segs;
 	for (;; ret = kvs_vq_pop(q->vq)) {
 		if (ret == KVS_POP_EMPTY) {
-			/* More will not come while we hold the whole ring. */
-			bool all = rx->nr_heads == q->vq->ring.num;
+			/* No other like these fits into the ring beside them. */
+			bool all = rx->nr_heads &&
+				   rx->nr_slots + c->slots > q->vq->ring.num;
 
 			rx_unpop(q);
 			return all ? RX_TOO_SMALL : RX_EMPTY;

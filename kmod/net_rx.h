@@ -31,6 +31,7 @@
  * @nr_heads: of them
  * @seg: their writable segments for the dirty log: the chain's own, or @segs
  * @nr_segs: of them
+ * @nr_slots: descriptors of the ring in those chains, when there are several
  */
 struct kvs_net_rx {
 	struct ptr_ring *ring;
@@ -49,6 +50,7 @@ struct kvs_net_rx {
 	u32 nr_iov;
 	u32 nr_heads;
 	u32 nr_segs;
+	u32 nr_slots;
 	u64 in_len;
 	u16 heads[KVS_NET_MAX_HEADS];
 	u32 lens[KVS_NET_MAX_HEADS];

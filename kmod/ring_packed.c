@@ -176,6 +176,7 @@ static noinline int packed_walk(struct kvs_ring *ring,
 			return kvs_ring_break(ring, KVS_RING_BAD_WRAP);
 	}
 	chain->head = kvs_packed_id(d);
+	chain->slots = n;
 	return n;
 }
 

@@ -143,7 +143,6 @@ static noinline int split_walk(struct kvs_ring *ring, const struct kvs_mem *mem,
 			       struct kvs_chain *chain)
 {
 	struct kvs_desc d = *first;
-	u32 steps = 1;
 
 	kvs_chain_init(chain, head);
 	for (;;) {
@@ -163,15 +162,15 @@ static noinline int split_walk(struct kvs_ring *ring, const struct kvs_mem *mem,
 			return 0;
 		if (kvs_split_next(&d) >= ring->num)
 			chain->err = KVS_CHAIN_NEXT;
-		else if (steps == ring->num)
+		else if (chain->slots == ring->num)
 			chain->err = KVS_CHAIN_LOOP;
-		else if (steps == KVS_CHAIN_MAX)
+		else if (chain->slots == KVS_CHAIN_MAX)
 			chain->err = KVS_CHAIN_TOO_LONG;
 		if (chain->err)
 			return 0;
 		if (split_load(ring, kvs_split_next(&d), &d))
 			return -EFAULT;
-		steps++;
+		chain->slots++;
 	}
 }
 

@@ -22,6 +22,7 @@
 #define V1	KVT_F(VIRTIO_F_VERSION_1)
 #define EV	KVT_F(VIRTIO_RING_F_EVENT_IDX)
 #define MRG	KVT_F(VIRTIO_NET_F_MRG_RXBUF)
+#define PACKED	KVT_F(VIRTIO_F_RING_PACKED)
 #define MS	10000
 #define LEN	300
 
@@ -245,6 +246,42 @@ TEST("N-08 a backlog of hundreds, buffers a few at a time")
 	}
 	EXPECT_EQ(count(&b, KVASIR_C_DROP_NOBUF), 0);
 	kvt_nic_close(&b.nic);
+}
+
+/*
+ * Chains of three pieces that fill a small ring but for one descriptor: there
+ * are fewer of them than ring entries, and no more will come.
+ */
+static void ring_too_small(uint64_t features)
+{
+	struct kvt_nic_opts o = {
+		.features = features, .num = 16, .rx_buf = 50,
+	};
+	uint8_t got[2048];
+	struct bed b;
+
+	b.wire = kvt_nic_open_tap(&b.nic, &o, 0);
+	if (!b.nic.ours)
+		SKIP("%s waits for ever", b.nic.o.node);
+	empty_ring(&b);
+	offer(&b, 5, 3);
+	emit(&b, 0, 1);
+	kvt_frame(got, 60, 1);
+	ASSERT_EQ(write(b.wire, got, 60), 60);
+	ASSERT_EQ(kvt_nic_recv(&b.nic, NULL, got, sizeof(got), MS), 60);
+	ASSERT(kvt_frame_ok(got, 60, 1), "not the second frame");
+	EXPECT_EQ(count(&b, KVASIR_C_DROP_NOBUF), 1);
+	kvt_nic_close(&b.nic);
+}
+
+TEST("N-03 larger than all that fits into the ring, in chains of pieces")
+{
+	ring_too_small(V1 | EV | MRG);
+}
+
+TEST("the same with a packed ring")
+{
+	ring_too_small(V1 | EV | MRG | PACKED);
 }
 
 TEST("a backlog survives taking the backend off and on")
