@@ -12,7 +12,12 @@
 #
 # All four run all the time and are measured in turn, so that a round is
 # PAIRS times a pair with each peer. Appends to $OUT/raw.txt as bench-l1.sh.
+#
+# The case "profile", alone: the first two, and where the worker's time goes
+# while they receive a stream, for bench-profile.py.
 set -uo pipefail
+. "$(dirname "$(readlink -f "$0")")/bench-perf.sh"
+
 build=$1 kernel=$2 initrd=$3 pairs=$4
 shift 4
 load=$build/selftests/bench/netload
@@ -86,13 +91,38 @@ round() {
 	done >>"$OUT/raw.txt"
 }
 
-say "four guests"
-by_kvasir 0 kvasir
-by_kvasir 1 vhost
-by_qemu 2 on
-by_qemu 3 off
-for n in 0 1 2 3; do
-	if ready $n; then
+# spent N: the worker's time so far, and frames that went to the guest
+spent() {
+	local comm=(kvasir-net vhost) tid
+	tid=$(ps -eLo tid,comm | awk -v name="^${comm[$1]}-" '$2 ~ name { print $1; exit }')
+	echo "$(cut -d' ' -f1 "/proc/$tid/schedstat") $(cat "/sys/class/net/kvb$1/statistics/tx_packets")"
+}
+
+# stream N: its worker's profile while the guest receives
+stream() {
+	local name=stream-rx-${names[$1]} ns frames ns0 frames0
+	say "$name"
+	read -r ns0 frames0 < <(spent "$1")
+	timeout 60 "$load" stream-rx "10.77.$1.2" >/dev/null || failed=1
+	read -r ns frames < <(spent "$1")
+	echo "{\"worker_ns\":$((ns - ns0)),\"packets\":$((frames - frames0)),\"unit\":\"ns\"}" \
+		>"$OUT/$name.json"
+	perf_to "$OUT/$name.samples" 200000 timeout 60 "$load" stream-rx "10.77.$1.2" || failed=1
+}
+
+guests=(0 1 2 3)
+[ "$*" != profile ] || guests=(0 1)
+say "${#guests[@]} guests"
+for n in "${guests[@]}"; do
+	case $n in
+	0) by_kvasir 0 kvasir ;;
+	1) by_kvasir 1 vhost ;;
+	2) by_qemu 2 on ;;
+	3) by_qemu 3 off ;;
+	esac
+done
+for n in "${guests[@]}"; do
+	if ready "$n"; then
 		running+=("$n")
 		say "${names[n]} is up"
 	else
@@ -101,6 +131,10 @@ for n in 0 1 2 3; do
 	fi
 done
 [ "${running[0]:-}" = 0 ] || exit 1
+if [ "$*" = profile ]; then
+	for n in "${running[@]}"; do stream "$n"; done
+	exit $failed
+fi
 declare -A loads=([udp64_pps]=udp64 [udp1500_pps]=udp1500 [tcp_stream_tx]=stream-tx
 	[tcp_stream_rx]=stream-rx [tcp_rr]=rr [tcp_rr_p99]=rr-p99)
 for case; do

@@ -4,6 +4,7 @@
 # bench.sh - measure the network data path against its peers.
 #
 #   bench.sh [-k KERNEL] [-p PAIRS] [-o DIR] [CASE...]
+#   bench.sh [-k KERNEL] [-o DIR] profile
 #
 #   -k KERNEL   the lab host's kernel                  (default 6.1)
 #   -p PAIRS    of every case, in turn                 (default 5)
@@ -13,6 +14,9 @@
 # Documentation/bench.rst for what they mean. Leaves DIR/net.json, DIR/net.svg
 # and the measurements behind them in DIR/*/raw.txt. Rows of other cases and other
 # kernels that DIR/net.json has already stay.
+#
+# profile leaves DIR/net-profile.txt: where the workers' instructions go, and
+# their time while a guest receives a stream.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
@@ -38,6 +42,12 @@ smp_cases=(drv_tx64_pps drv_rx64_pps drv_tx1500_pps drv_rx1500_pps)
 guest_cases=(udp64_pps udp1500_pps tcp_stream_tx tcp_stream_rx tcp_rr tcp_rr_p99)
 all=("${insn_cases[@]}" "${smp_cases[@]}" "${guest_cases[@]}")
 [ $# -gt 0 ] || set -- "${all[@]}"
+profile=
+if [ "$*" = profile ]; then
+	profile=1
+	shift
+	command -v perf >/dev/null || die "the profile needs perf: apt-get install linux-perf"
+fi
 
 # Of a group, those that were asked for.
 chosen() {
@@ -68,12 +78,30 @@ boot() {
 		failed="$failed $group"
 }
 
+# Sets image and initrd.
+guest_files() {
+	{ read -r image; read -r initrd; } < <("$KV_LAB/bench-guest.sh" "$kernel" "$out")
+}
+
 "$KV_LAB/deps.sh" build lab
 step "kernel $kernel, build"
 rel=$(kv_release "$(kv_kernel_dir "$kernel")")
 make -s -C "$KV_TOP" O="$KV_BUILD" KERNEL="$kernel" kmod user selftests >&2
 mkdir -p "$out"
 rm -f "$out"/{insn,smp,guest}/raw.txt
+if [ -n "$profile" ]; then
+	step "one CPU, virtual time: profile"
+	rm -f "$out"/{profile,stream}/*.samples
+	boot profile -i -t 1200 -- "$KV_LAB/bench-profile-l1.sh" "$KV_BUILD"
+	step "guests: profile"
+	guest_files
+	boot stream -m 3072 -t 600 -- "$KV_LAB/bench-guest-l1.sh" "$KV_BUILD" "$image" "$initrd" \
+		1 profile
+	python3 "$KV_LAB/bench-profile.py" "$out/profile" "$out/stream" >"$out/net-profile.txt"
+	step "done: $out/net-profile.txt"
+	[ -z "$failed" ] || die "not all could be measured"
+	exit
+fi
 if [ ${#insn[@]} -gt 0 ]; then
 	step "one CPU, virtual time: ${insn[*]}"
 	boot insn -i -t 1200 -- "$KV_LAB/bench-l1.sh" "$KV_BUILD" "$pairs" "${insn[@]}"
@@ -84,7 +112,7 @@ if [ ${#smp[@]} -gt 0 ]; then
 fi
 if [ ${#guest[@]} -gt 0 ]; then
 	step "guests: ${guest[*]}"
-	{ read -r image; read -r initrd; } < <("$KV_LAB/bench-guest.sh" "$kernel" "$out")
+	guest_files
 	boot guest -m 3072 -t 1200 -- "$KV_LAB/bench-guest-l1.sh" "$KV_BUILD" "$image" "$initrd" \
 		"$pairs" "${guest[@]}"
 fi

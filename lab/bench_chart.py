@@ -11,7 +11,8 @@ import math
 
 LEFT, RIGHT, TOP, STEP, BAR = 250, 330, 84, 24, 13
 PLOT = 460
-TICKS = (0.125, 0.25, 0.5, 0.8, 1, 1.25, 2, 3, 4, 6, 8, 16)
+TICKS = (0.125, 0.25, 0.5, 0.8, 1, 1.25, 2, 3, 4, 6, 8)
+MOST = 8    # a longer bar is cut, or it would squeeze all others
 AHEAD, BEHIND, EVEN, INK, SOFT = "#2b7a4b", "#b5452f", "#7d8794", "#1d2530", "#5d6875"
 
 
@@ -35,7 +36,7 @@ class Scale:
             if r["lead"] is not None:
                 seen.append(factor(r, r["lead"]))
         self.low = math.log(max(min(seen) / 1.08, 0.08))
-        self.high = math.log(min(max(seen) * 1.08, 25))
+        self.high = math.log(min(max(seen) * 1.08, MOST))
 
     def x(self, f):
         at = (math.log(f) - self.low) / (self.high - self.low)
@@ -74,6 +75,9 @@ def bar(row, scale, y):
         text(LEFT + PLOT + 12, y + BAR - 2, f"x{f:.2f}", 11, weight="bold"),
         text(LEFT + PLOT + 60, y + BAR - 2, figures, 11, fill=SOFT),
     ]
+    if f > MOST:
+        cut = end - 12
+        out.append(line(cut, y - 2, cut + 6, y + BAR + 2, "#ffffff", 4))
     if row["lead"] is not None:
         at = scale.x(factor(row, row["lead"]))
         out.append(line(at, y - 3, at, y + BAR + 3, "#c98a00", 2.5))
@@ -84,7 +88,7 @@ def legend(y):
     return [
         text(20, 28, "Network data path against its peers", 18, weight="bold"),
         text(20, 48, "Factor ahead of the peer (1 = equal, logarithmic). "
-             "Whiskers: quartile spread of the pair ratios.", 12, fill=SOFT),
+             f"Whiskers: quartile spread of the pair ratios. Bars are cut at {MOST}.", 12, fill=SOFT),
         f'<rect x="{LEFT}" y="{y}" width="12" height="10" fill="{AHEAD}"/>',
         text(LEFT + 17, y + 9, "ahead", 11),
         f'<rect x="{LEFT + 75}" y="{y}" width="12" height="10" fill="{BEHIND}"/>',
