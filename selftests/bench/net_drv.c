@@ -39,7 +39,7 @@
 
 #define TAP		"kvbench"
 #define QUEUE_LEN	4000	/* frames a tap holds in rx-run */
-#define LIMIT_SECONDS	120
+#define LIMIT_SECONDS	100
 
 struct opts {
 	const char *node;
@@ -438,10 +438,28 @@ static void busy_poll(const struct drv_nic *nic, uint32_t us)
 			SKIP("no busy polling: %s", strerror(errno));
 }
 
+static struct drv_nic nic;
+
+static void tell_ring(const char *name, const struct drv_ring *r)
+{
+	fprintf(stderr, "%s: %u offered, %u used, %llu kicks, %llu calls\n",
+		name, r->offered, r->done, (unsigned long long)r->kicks,
+		(unsigned long long)r->calls);
+}
+
+/* Whose turn it was when nothing went on any more. */
+static void too_long(int sig)
+{
+	(void)sig;
+	tell_ring("receive", &nic.rx);
+	tell_ring("transmit", &nic.tx);
+	fprintf(stderr, "net_drv: not done after %u s\n", LIMIT_SECONDS);
+	_exit(1);
+}
+
 static void run(const char *name, const struct opts *o)
 {
 	struct result r = { 0 };
-	struct drv_nic nic;
 	unsigned int i;
 
 	for (i = 0; i < sizeof(runs) / sizeof(runs[0]); i++)
@@ -510,6 +528,7 @@ int main(int argc, char **argv)
 	    o.size < 14 || o.size > DRV_BUF_LEN - DRV_HDR_LEN)
 		return 2;
 	o.count -= o.count % o.burst;
+	signal(SIGALRM, too_long);
 	alarm(LIMIT_SECONDS);
 	if (o.first)
 		run_first();
