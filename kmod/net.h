@@ -20,6 +20,11 @@ enum { KVS_NET_RX, KVS_NET_TX, KVS_NET_QUEUES };
 #define KVS_NET_BUDGET_CHAINS	256
 /* Used entries published, and a call raised, at least this often. */
 #define KVS_NET_BATCH		64
+/*
+ * Or after so many bytes received: the driver takes up a large frame while we
+ * copy the next one.
+ */
+#define KVS_NET_SHOW_BYTES	0x8000
 /* Receive buffers one frame may be spread over. */
 #define KVS_NET_MAX_HEADS	128
 

@@ -413,7 +413,8 @@ static void rx_serve(struct kvs_netq *q)
 		turns += chains;
 		bytes += len;
 		unpublished += chains;
-		if (unpublished >= KVS_NET_BATCH) {
+		if (unpublished >= KVS_NET_BATCH ||
+		    q->rx->bytes >= KVS_NET_SHOW_BYTES) {
 			rx_settle(q);
 			unpublished = 0;
 		}
