@@ -26,7 +26,6 @@
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
-#include <linux/sched/stat.h>
 
 #include "worker.h"
 
@@ -226,8 +225,7 @@ void kvs_poll_run(struct kvs_worker *worker)
 		now = ktime_get_ns();
 		worker->polled += now - last;
 		worker->poll_credit -= now - last;
-		enough = poll_credit(worker, now) <= 0 ||
-			 need_resched() || !single_task_running() ||
+		enough = poll_credit(worker, now) <= 0 || need_resched() ||
 			 signal_pending(current) || kthread_should_stop();
 	}
 }
