@@ -73,6 +73,9 @@ static __always_inline u16 split_read(struct kvs_ring *ring, u16 pos, u16 n)
 {
 	struct vring_avail __user *avail = ring->avail;
 	struct kvs_raw_desc __user *desc = ring->desc;
+	/* pointers: a section is no place for a checker of array indices */
+	struct kvs_desc *win = ring->win;
+	u16 *heads = ring->win_head;
 	u16 num = ring->num, i;
 
 	for (i = 0; i < n; i++, pos++) {
@@ -80,11 +83,11 @@ static __always_inline u16 split_read(struct kvs_ring *ring, u16 pos, u16 n)
 		u16 head;
 
 		kvs_get16(head, &avail->ring[pos & (num - 1)], fault);
-		ring->win_head[i] = head;
+		heads[i] = head;
 		if (likely(head < num))
 			d += kvs_index(head, num);
-		kvs_get64(ring->win[i].addr, &d->addr, fault);
-		kvs_get64(ring->win[i].word, &d->word, fault);
+		kvs_get64(win[i].addr, &d->addr, fault);
+		kvs_get64(win[i].word, &d->word, fault);
 	}
 fault:
 	return i;
