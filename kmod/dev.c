@@ -25,7 +25,7 @@ int kvs_dev_init(struct kvs_dev *dev, const struct kvs_dev_ops *ops, u32 nr_vqs)
 	dev->ops = ops;
 	mutex_init(&dev->lock);
 	kvs_iotlb_init(&dev->iotlb);
-	dev->vqs = kvcalloc(nr_vqs, sizeof(*dev->vqs), GFP_KERNEL_ACCOUNT);
+	dev->vqs = kvcalloc(nr_vqs, sizeof(*dev->vqs), KVS_GFP);
 	if (!dev->vqs)
 		return -ENOMEM;
 	dev->nr_vqs = nr_vqs;
@@ -216,9 +216,8 @@ static long dev_set_mem(struct kvs_dev *dev, void __user *argp)
 	if (m.nregions > KVS_MEM_MAX_REGIONS)
 		return -E2BIG;
 
-	raw = kvmalloc_array(m.nregions, sizeof(*raw), GFP_KERNEL_ACCOUNT);
-	regions = kvmalloc_array(m.nregions, sizeof(*regions),
-				 GFP_KERNEL_ACCOUNT);
+	raw = kvmalloc_array(m.nregions, sizeof(*raw), KVS_GFP);
+	regions = kvmalloc_array(m.nregions, sizeof(*regions), KVS_GFP);
 	if (!raw || !regions)
 		goto out;
 	ret = -EFAULT;

@@ -140,9 +140,15 @@ static inline void __user *kvs_hva_ptr(u64 hva)
 /* @index, which is below @size, also for the CPU's speculation */
 #define kvs_index(index, size)	array_index_nospec(index, size)
 
+/*
+ * For what may be large: vmalloc() prints a stack trace when it fails, and the
+ * owner, or the drop counter, is told anyhow.
+ */
+#define KVS_GFP	(GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
+
 static inline void *kvs_alloc(size_t n, size_t size)
 {
-	return kvcalloc(n, size, GFP_KERNEL_ACCOUNT);
+	return kvcalloc(n, size, KVS_GFP);
 }
 
 static inline void kvs_free(const void *p)

@@ -57,7 +57,7 @@ static void rx_plan(struct kvs_netq *q)
 
 int kvs_net_rx_init(struct kvs_netq *q)
 {
-	q->rx = kvzalloc(sizeof(*q->rx), GFP_KERNEL_ACCOUNT);
+	q->rx = kvzalloc(sizeof(*q->rx), KVS_GFP);
 	if (!q->rx)
 		return -ENOMEM;
 	q->rx->ring = kvs_net_sock_ring(q->sock);

@@ -36,7 +36,7 @@ static void tx_retry(struct timer_list *timer)
 
 int kvs_net_tx_init(struct kvs_netq *q)
 {
-	q->tx = kvzalloc(sizeof(*q->tx), GFP_KERNEL_ACCOUNT);
+	q->tx = kvzalloc(sizeof(*q->tx), KVS_GFP);
 	if (!q->tx)
 		return -ENOMEM;
 	q->tx->hdr = alloc_page(GFP_KERNEL_ACCOUNT);
@@ -135,7 +135,7 @@ static int tx_copy(struct kvs_netq *q, struct tx_frame *f, struct msghdr *msg,
 static int tx_gathered(struct kvs_netq *q, struct tx_frame *f,
 		       struct msghdr *msg)
 {
-	void *buf = kvmalloc(q->sock_hlen + f->len, GFP_KERNEL_ACCOUNT);
+	void *buf = kvmalloc(q->sock_hlen + f->len, KVS_GFP);
 	int ret;
 
 	if (!buf)

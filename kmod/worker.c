@@ -101,7 +101,7 @@ struct kvs_worker *kvs_worker_create(struct mm_struct *mm, const char *name)
 	if (!worker)
 		return ERR_PTR(-ENOMEM);
 	/* A little over a power of two, which kvmalloc() would round up. */
-	worker->chain = __vmalloc(sizeof(*worker->chain), GFP_KERNEL_ACCOUNT);
+	worker->chain = __vmalloc(sizeof(*worker->chain), KVS_GFP);
 	if (!worker->chain) {
 		ret = -ENOMEM;
 		goto err_free;
