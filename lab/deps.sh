@@ -3,7 +3,7 @@
 #
 # deps.sh - see that the packages for a purpose are installed.
 #
-#   deps.sh [--check] SET...      SET: build, lab, check, demo
+#   deps.sh [--check] SET...      SET: build, lab, check, demo, debug-kernel
 #
 # On Debian as root it installs what is missing; otherwise, or with --check, it
 # names it in one line and fails. Nothing missing: silent.
@@ -21,6 +21,7 @@ lab=(qemu-system-x86 seabios busybox-static cpio kmod xz-utils zstd python3
 check=(libclang-rt-dev e2fsprogs perl shellcheck codespell sparse acpica-tools
 	mandoc)
 demo=(debootstrap e2fsprogs iperf3)
+debug_kernel=(flex bison bc libssl-dev)
 
 check_only=
 wanted=()
@@ -30,6 +31,7 @@ for arg; do
 	lab) wanted+=("${lab[@]}") ;;
 	check) wanted+=("${build[@]}" "${check[@]}") ;;
 	demo) wanted+=("${build[@]}" "${lab[@]}" "${demo[@]}") ;;
+	debug-kernel) wanted+=("${build[@]}" "${debug_kernel[@]}") ;;
 	--check) check_only=1 ;;
 	-h | --help) kv_usage; exit ;;
 	*) say "unknown set '$arg' (see --help)"; exit 2 ;;

@@ -28,23 +28,11 @@ image_package() {
 	esac
 }
 
-# One field of the newest known version of a package, empty if there is none.
-apt_field() {
-	apt-cache show --no-all-versions "$1" 2>/dev/null |
-		awk -v f="$2:" '$1 == f { sub(/^[^ ]* /, ""); print; exit }'
-}
-
-apt_update() {
-	[ "$(id -u)" = 0 ] || die "apt's lists are missing or out of date: run 'apt-get update' as root"
-	say "apt-get update"
-	apt-get -qq update
-}
-
 # linux-image-amd64 depends on linux-image-6.1.0-NN-amd64: that is the release.
 resolve() {
 	case $1 in
-	*.*.*) [ -z "$(apt_field "$(image_package "$1")" Version)" ] || echo "$1" ;;
-	*) apt_field "$(image_package "$1")" Depends |
+	*.*.*) [ -z "$(kv_apt_field "$(image_package "$1")" Version)" ] || echo "$1" ;;
+	*) kv_apt_field "$(image_package "$1")" Depends |
 		sed -n 's/^.*linux-image-\([0-9][^ ,]*\).*$/\1/p' ;;
 	esac
 }
@@ -88,7 +76,7 @@ fetch() {
 	local series=$1 rel dir
 	rel=$(resolve "$series")
 	if [ -z "$rel" ]; then
-		apt_update
+		kv_apt_update
 		rel=$(resolve "$series")
 	fi
 	[ -n "$rel" ] || die "$series: apt offers no $(image_package "$series") (Debian 12 with its security suite has it)"
@@ -97,7 +85,7 @@ fetch() {
 		rm -rf "$dir" "$dir.new"
 		say "$series: fetching linux $rel"
 		if ! download "$rel" "$dir.new/debs"; then
-			apt_update
+			kv_apt_update
 			rel=$(resolve "$series")
 			rm -rf "$dir.new"
 			dir=$KV_CACHE/kernel-$rel

@@ -6,7 +6,8 @@
 #
 #   l1.sh [OPTIONS] [COMMAND [-- QEMU-ARGS...]]
 #
-#   -k KERNEL    series or release, see kernels.sh        (default 6.1)
+#   -k KERNEL    series or release, see kernels.sh, or debug, see debug-kernel.sh
+#                                                         (default 6.1)
 #   -m MIB       memory                                   (default 2048)
 #   -s CPUS      virtual CPUs                             (default 2)
 #   -t SECONDS   wall-clock limit                         (default 600)

@@ -30,14 +30,30 @@ kv_lock() {
 	flock "$kv_lock_fd"
 }
 
-# A series ("6.1") or an exact release ("6.1.0-56-amd64") to its cache folder;
-# fetches what is not there yet.
+# A series ("6.1"), an exact release ("6.1.0-56-amd64") or "debug" to its cache
+# folder; fetches or builds what is not there yet.
 kv_kernel_dir() {
-	[ -e "$KV_CACHE/kernel-$1/complete" ] || "$KV_LAB/kernels.sh" "$1" || return
+	if [ "$1" = debug ]; then
+		"$KV_LAB/debug-kernel.sh"
+	elif [ ! -e "$KV_CACHE/kernel-$1/complete" ]; then
+		"$KV_LAB/kernels.sh" "$1"
+	fi || return
 	readlink -f "$KV_CACHE/kernel-$1"
 }
 
 kv_release() { basename "$1" | sed 's/^kernel-//'; }
+
+# One field of the newest known version of a package, empty if there is none.
+kv_apt_field() {
+	apt-cache show --no-all-versions "$1" 2>/dev/null |
+		awk -v f="$2:" '$1 == f { sub(/^[^ ]* /, ""); print; exit }'
+}
+
+kv_apt_update() {
+	[ "$(id -u)" = 0 ] || die "apt's lists are missing or out of date: run 'apt-get update' as root"
+	say "apt-get update"
+	apt-get -qq update
+}
 
 # The archive that apt has for a suite; nothing if apt knows none.
 kv_mirror() {
