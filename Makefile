@@ -17,7 +17,7 @@ DESTDIR	?=
 KBUILD	:= lab/kbuild.sh $(if $(KDIR),-K $(KDIR),-k $(KERNEL))
 SUBMAKE	= $(MAKE) --no-print-directory O=$(O)
 
-.PHONY: all deps kmod user bpf selftests lab demo check check-host check-full \
+.PHONY: all deps kmod user bpf selftests lab demo check check-host check-full check-debug \
 	bench-net style analyze install install-kmod uninstall clean distclean help
 .DEFAULT_GOAL := all
 
@@ -53,6 +53,9 @@ check-host:
 
 check-full:
 	@lab/check.sh full
+
+check-debug:
+	@lab/check.sh debug
 
 bench-net:
 	@lab/bench.sh -k $(KERNEL) $(CASES)
@@ -102,7 +105,8 @@ help:
 	@echo 'make demo          a guest does its I/O through the module; about 5 minutes'
 	@echo 'make lab           a shell in the lab host (KERNEL=)'
 	@echo 'make check         all tests and the demo; check-host: those without lab and root;'
-	@echo '                   check-full: with style, analysis and every kernel'
+	@echo '                   check-full: with style, analysis and every kernel;'
+	@echo '                   check-debug: under a debug kernel, which is built first'
 	@echo 'make bench-net     the network path against vhost-net: KERNEL=, CASES="tx_insn ..."'
 	@echo 'make style         checkpatch, shellcheck, codespell, sizes'
 	@echo 'make analyze       sparse, W=1, clang and its analyzer'

@@ -3,12 +3,14 @@
 #
 # check.sh - run the tests and count.
 #
-#   check.sh [host|lab|all|full] [SELFTEST...]
+#   check.sh [host|lab|all|full|debug] [SELFTEST...]
 #
 #   host   unit tests and short fuzzing under the sanitizers: no root, no lab
 #   lab    the self-tests, one L1 per folder and lab kernel
 #   all    host, lab, then the demo
 #   full   all, with the demo on every lab kernel, style and static analysis
+#   debug  the self-tests on the debug kernel (debug-kernel.sh), each folder
+#          followed by a search for leaks
 #
 # SELFTEST (folder or folder/test) restricts L1 to these. Results in
 # build/check/: NAME.ktap per run and L1's logs. Prints one line per test, a
@@ -20,12 +22,15 @@ set -uo pipefail
 
 mode=${1:-all}
 case $mode in
-host | lab | all | full) shift || : ;;
+host | lab | all | full | debug) shift || : ;;
 -h | --help) kv_usage; exit ;;
 *) say "unknown mode '$mode' (see --help)"; exit 2 ;;
 esac
 selftests=("$@")
-[ ${#selftests[@]} -gt 0 ] || selftests=(uapi ring net blk vmm bpf)
+if [ ${#selftests[@]} -eq 0 ]; then
+	selftests=(uapi ring net blk)
+	[ "$mode" = debug ] || selftests+=(vmm bpf)
+fi
 results=$KV_BUILD/check
 passed=0 failed=0 skipped=0
 SECONDS=0
@@ -93,19 +98,25 @@ run_host() {
 
 # run_lab SERIES SELFTEST
 run_lab() {
-	local series=$1 name=linux-$1-${2//\//-} kdir rel assets kernel initrd
+	local series=$1 name=linux-$1-${2//\//-} guest=$1 limit=700 run=() kdir rel
+	local assets kernel initrd
+	if [ "$series" = debug ]; then
+		# Everything takes several times as long. The guest's kernel is a stock one.
+		guest=${KV_SERIES[-1]} limit=2400
+		run=(KVT_SLOW=5 "$KV_LAB/debug-l1.sh")
+	fi
 	kdir=$(kv_kernel_dir "$series") || return
 	rel=$(kv_release "$kdir")
 	step "linux $rel: build"
 	make -s -C "$KV_TOP" O="$KV_BUILD" KERNEL="$series" kmod user bpf selftests >&2 || return
-	assets=$("$KV_LAB/guest.sh" "$series") || return
+	assets=$("$KV_LAB/guest.sh" "$guest") || return
 	{ read -r kernel; read -r initrd; } <<<"$assets"
 	step "linux $rel: $2 in L1"
-	"$KV_LAB/l1.sh" -k "$series" -m 3072 -t 700 -o "$results/$name" "
+	"$KV_LAB/l1.sh" -k "$series" -m 3072 -t $limit -o "$results/$name" "
 		export KVT_MODULE=$(printf %q "$KV_BUILD/kmod-$rel/kvasir.ko")
 		export KVT_KERNEL=$(printf %q "$kernel") KVT_INITRD=$(printf %q "$initrd")
 		export KVT_KVASIR=$(printf %q "$KV_BUILD/user/kvasir")
-		$(printf '%q ' "$KV_TOP/selftests/run.sh" -b "$KV_BUILD/selftests" "$2")" |
+		$(printf '%q ' "${run[@]}" "$KV_TOP/selftests/run.sh" -b "$KV_BUILD/selftests" "$2")" |
 		tee "$results/$name.ktap" | brief
 	return "${PIPESTATUS[0]}"
 }
@@ -120,11 +131,12 @@ sets=(check)
 lab=() demos=()
 case $mode in
 lab) lab=("${KV_SERIES[@]}") ;;
+debug) lab=(debug) ;;
 all) lab=("${KV_SERIES[@]}") demos=("${KV_SERIES[0]}") ;;
 full) lab=("${KV_SERIES[@]}") demos=("${KV_SERIES[@]}") ;;
 esac
 
-if [ "$mode" != lab ]; then
+if [ "$mode" != lab ] && [ "$mode" != debug ]; then
 	run_host
 	account host $?
 fi

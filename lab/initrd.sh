@@ -50,6 +50,7 @@ for applet in $(busybox --list); do
 done
 
 # Built into this kernel, or a chain of files to load.
+: >"$tree/modules/order"
 for module in "${modules[@]}"; do
 	modprobe -d "$kdir" -S "$rel" --show-depends "$module"
 done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |

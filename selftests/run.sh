@@ -16,7 +16,8 @@
 # programs report, and one failure more for a program that failed as a whole.
 #
 # $KVT_MODULE names a kvasir.ko: it is loaded first if the module is not there,
-# and unload tests may reload it. Exit status: 0, 1 something failed, 4 all
+# and unload tests may reload it. $KVT_SLOW multiplies all limits, for kernels that
+# take longer. Exit status: 0, 1 something failed, 4 all
 # was skipped.
 set -u
 here=$(dirname "$(readlink -f "$0")")
@@ -33,6 +34,7 @@ while getopts 'hb:t:s:' opt; do
 done
 shift $((OPTIND - 1))
 [ -n "$limit" ] || limit=$(sed -n 's/^timeout=//p' "$here/settings")
+limit=$((limit * ${KVT_SLOW:-1}))
 if [ ! -r "$build/tests.list" ]; then
 	echo "run.sh: no $build/tests.list: build the tests (make -C selftests)" >&2
 	exit 2

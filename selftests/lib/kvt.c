@@ -143,6 +143,14 @@ const char *kvt_env(const char *name, const char *fallback)
 	return v && *v ? v : fallback;
 }
 
+/* How many times longer a test may take than on a plain kernel. */
+static unsigned int slowness(void)
+{
+	int n = atoi(kvt_env("KVT_SLOW", "1"));
+
+	return n > 1 ? (unsigned int)n : 1;
+}
+
 /* Wait for the child, at most @seconds; it is gone when this returns. */
 static int wait_child(pid_t pid, unsigned int seconds, bool *late)
 {
@@ -164,6 +172,7 @@ static int wait_child(pid_t pid, unsigned int seconds, bool *late)
 
 static int run_one(const struct kvt_test *test)
 {
+	unsigned int seconds = test->seconds * slowness();
 	bool late;
 	pid_t pid;
 	int status;
@@ -182,9 +191,9 @@ static int run_one(const struct kvt_test *test)
 		exit(failures ? FAIL : PASS);
 	}
 	setpgid(pid, pid);
-	status = wait_child(pid, test->seconds, &late);
+	status = wait_child(pid, seconds, &late);
 	if (late) {
-		printf("# not done after %u s, killed\n", test->seconds);
+		printf("# not done after %u s, killed\n", seconds);
 		return FAIL;
 	}
 	if (WIFSIGNALED(status)) {

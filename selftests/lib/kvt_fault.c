@@ -52,23 +52,19 @@ static void callers(const char *capability, unsigned long start,
 	knob(capability, "require-end", text);
 }
 
-void kvt_fault_set(enum kvt_fault_of of)
+void kvt_fault_set(bool copies)
 {
-	unsigned long start = 0, end = ~0ul;
+	unsigned long start, end;
 
+	module_text(&start, &end);
 	/* without these only what may not sleep, and large pages, would fail */
 	knob("failslab", "ignore-gfp-wait", "N");
 	knob("fail_page_alloc", "ignore-gfp-wait", "N");
 	knob("fail_page_alloc", "ignore-gfp-highmem", "N");
 	knob("fail_page_alloc", "min-order", "0");
-	if (of != KVT_FAULT_ANYBODY)
-		module_text(&start, &end);
 	callers("failslab", start, end);
 	callers("fail_page_alloc", start, end);
-	if (of == KVT_FAULT_COPIES)
-		callers("fail_usercopy", start, end);
-	else
-		callers("fail_usercopy", 1, 1);
+	callers("fail_usercopy", copies ? start : 1, copies ? end : 1);
 }
 
 int kvt_fault_open(pid_t tid)

@@ -14,14 +14,14 @@
 
 #include "kvt.h"
 
-enum kvt_fault_of {
-	KVT_FAULT_MEMORY,	/* what the module allocates, itself or by others */
-	KVT_FAULT_COPIES,	/* that, and what it copies */
-	KVT_FAULT_ANYBODY,	/* what anybody allocates */
-};
-
-/* What counts from now on. Skips the test on a kernel that cannot do it. */
-void kvt_fault_set(enum kvt_fault_of of);
+/**
+ * kvt_fault_set() - what counts from now on
+ * @copies: copies, too; allocations always
+ *
+ * Only what has the module among its callers. Skips the test on a kernel that
+ * cannot do it.
+ */
+void kvt_fault_set(bool copies);
 
 /* A descriptor for arming a thread. */
 int kvt_fault_open(pid_t tid);

@@ -14,7 +14,6 @@
 #include "kvt_blk.h"
 #include "kvt_fault.h"
 #include "kvt_iotlb.h"
-#include "kvt_module.h"
 #include "kvt_net.h"
 
 #define V1	KVT_F(VIRTIO_F_VERSION_1)
@@ -181,7 +180,7 @@ TEST_SECONDS("calls to a network device, every allocation and copy", 600)
 {
 	struct net_bed b;
 
-	kvt_fault_set(KVT_FAULT_COPIES);
+	kvt_fault_set(true);
 	kvt_netns();
 	net_bed(&b, V1 | EV | IND | LOG);
 	fail_each(net_life, &b);
@@ -212,7 +211,7 @@ TEST_SECONDS("calls to a network device with an IOTLB", 600)
 {
 	struct net_bed b;
 
-	kvt_fault_set(KVT_FAULT_COPIES);
+	kvt_fault_set(true);
 	kvt_netns();
 	net_bed(&b, V1 | EV | AP);
 	fail_each(iotlb_life, &b);
@@ -236,7 +235,7 @@ TEST_SECONDS("a miss that could not be read is not lost", 600)
 {
 	struct net_bed b;
 
-	kvt_fault_set(KVT_FAULT_COPIES);
+	kvt_fault_set(true);
 	kvt_netns();
 	net_bed(&b, V1 | EV | AP);
 	fail_each(miss_life, &b);
@@ -273,7 +272,7 @@ TEST_SECONDS("calls to a disk on a file", 600)
 {
 	int file = kvt_file(DISK_SIZE);
 
-	kvt_fault_set(KVT_FAULT_COPIES);
+	kvt_fault_set(true);
 	fail_each(disk_life, &file);
 }
 
@@ -281,7 +280,7 @@ TEST_SECONDS("calls to a disk on a block device", 600)
 {
 	int dev = kvt_blockdev(KVT_RAMDISK);
 
-	kvt_fault_set(KVT_FAULT_COPIES);
+	kvt_fault_set(true);
 	fail_each(disk_life, &dev);
 }
 
@@ -370,7 +369,7 @@ static void nic_traffic(uint64_t features)
 	struct live_nic l;
 	unsigned int tx, rx;
 
-	kvt_fault_set(KVT_FAULT_MEMORY);
+	kvt_fault_set(false);
 	l.wire = kvt_nic_open_tap(&l.nic, &o, 0);
 	tx = fail_each_in(worker_of(l.nic.id, 1), send_burst, nic_proof, &l);
 	rx = fail_each_in(worker_of(l.nic.id, 0), recv_burst, nic_proof, &l);
@@ -413,7 +412,7 @@ static void disk_traffic(int file)
 	struct kvt_disk d;
 	unsigned int n;
 
-	kvt_fault_set(KVT_FAULT_MEMORY);
+	kvt_fault_set(false);
 	kvt_disk_open(&d, 2, 16, V1 | EV | IND, 1 << 20);
 	ASSERT_EQ(kvt_disk_backend(&d, file, 0, 0, NULL), 0);
 	n = fail_each_in(worker_of(d.id, 0), disk_request, disk_proof, &d);
@@ -430,39 +429,4 @@ TEST_SECONDS("requests while the worker's allocations fail, on a file", 600)
 TEST_SECONDS("... on a block device", 600)
 {
 	disk_traffic(kvt_blockdev(KVT_RAMDISK));
-}
-
-/* ---- threads ---- */
-
-#define KTHREADD 2
-
-TEST_SECONDS("a worker's thread cannot be made", 600)
-{
-	struct vhost_worker_state state;
-	unsigned int n, failed = 0;
-	int fault, fd;
-
-	kvt_fault_set(KVT_FAULT_ANYBODY);
-	fault = kvt_fault_open(KTHREADD);
-	fd = kvt_node_open(kvt_net_node());
-	ASSERT_OK(ioctl(fd, VHOST_SET_OWNER));
-	for (n = 1; ; n++) {
-		ASSERT(n < MANY_PLACES, "there is no end");
-		kvt_fault_arm(fault, n);
-		if (ioctl(fd, VHOST_NEW_WORKER, &state) < 0) {
-			EXPECT(errno == ENOMEM || errno == EAGAIN, "%s",
-			       strerror(errno));
-			failed++;
-		} else {
-			ASSERT_OK(ioctl(fd, VHOST_FREE_WORKER, &state));
-		}
-		if (kvt_fault_disarm(fault))
-			break;
-		ASSERT_OK(ioctl(fd, VHOST_NEW_WORKER, &state));
-		ASSERT_OK(ioctl(fd, VHOST_FREE_WORKER, &state));
-	}
-	NOTE("%u places, %u of them matter", n - 1, failed);
-	EXPECT(failed, "the worker could always be made");
-	close(fd);
-	close(fault);
 }
