@@ -3,7 +3,7 @@
 #ifndef KVS_BLK_H
 #define KVS_BLK_H
 
-#include <linux/bvec.h>
+#include <linux/bio.h>
 #include <linux/sizes.h>
 #include <linux/workqueue.h>
 
@@ -49,7 +49,8 @@ struct kvs_blkq;
  * second time while it is in flight. Owned by the worker until submitted,
  * then by the I/O, then (once in @q->done) by the worker again.
  *
- * @iocb: asynchronous I/O
+ * @iocb: asynchronous I/O on a file
+ * @bio: the same on a block device
  * @q: its queue
  * @done: in @q->done when complete
  * @work: runs it on the device's workqueue when it must block
@@ -68,7 +69,10 @@ struct kvs_blkq;
  * @range, @nr_range: discard and write-zeroes
  */
 struct kvs_blk_io {
-	struct kiocb iocb;
+	union {
+		struct kiocb iocb;
+		struct bio bio;
+	};
 	struct kvs_blkq *q;
 	struct llist_node done;
 	struct work_struct work;
@@ -97,6 +101,7 @@ struct kvs_blk_io {
  * @blk: its device
  * @io: one slot per ring entry, from start to stop
  * @done: completed requests, filled from any context
+ * @reaping: the worker will look at @done before it sleeps
  * @req: scratch for parsing
  * @pinned: bytes of the reads and writes in flight
  * @idle: woken when the last request in flight has completed
@@ -106,6 +111,7 @@ struct kvs_blkq {
 	struct kvs_blk *blk;
 	struct kvs_blk_io *io;
 	struct llist_head done;
+	bool reaping;
 	struct kvs_blk_req req;
 	u64 pinned;
 	wait_queue_head_t idle;
@@ -139,5 +145,18 @@ void kvs_blkq_service(struct kvs_work *work);
 
 /* blk_io.c: @io is filled; it will turn up in @io->q->done exactly once */
 void kvs_blk_io_submit(struct kvs_blk_io *io);
+void kvs_blk_io_done(struct kvs_blk_io *io, long result);
+
+/* blk_bio.c: block devices */
+bool kvs_blk_bio_submit(struct kvs_blk_io *io);
+void kvs_blk_written(const struct kvs_blk_io *io);
+int kvs_blk_sync_cache(const struct kvs_blk_disk *disk, loff_t pos, u64 len,
+		       bool drop);
+
+static inline const struct kvs_blk_disk *
+kvs_blk_io_disk(const struct kvs_blk_io *io)
+{
+	return &io->q->blk->disk;
+}
 
 #endif /* KVS_BLK_H */

@@ -2,39 +2,42 @@
 /*
  * H4: one request on the host file or block device.
  *
- * Reads and writes go as asynchronous direct I/O on the pinned guest pages
- * and complete in whatever context the device completes in. What needs bounce
- * pages or the page cache (a file system without direct I/O), or must block
- * (flush, discard, write-zeroes), runs on the device's workqueue. Either way
- * the end is io_done(): the request goes to its queue's list and the worker is
- * woken.
+ * Reads and writes of a file go as asynchronous direct I/O on the pinned guest
+ * pages, those of a block device as bios (blk_bio.c); both complete in whatever
+ * context the device completes in. What needs bounce pages or the page cache (a
+ * file system without direct I/O), or must block (discard, write-zeroes, flush
+ * of a file), runs on the device's workqueue. Either way the end is
+ * kvs_blk_io_done(): the request goes to its queue's list, and the worker is
+ * woken if it sleeps.
  */
 #include <linux/blkdev.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
-#include <linux/pagemap.h>
 #include <linux/rcupdate.h>
 #include <linux/uio.h>
 
 #include "blk.h"
 
-static const struct kvs_blk_disk *io_disk(const struct kvs_blk_io *io)
-{
-	return &io->q->blk->disk;
-}
-
-/*
- * Any context. From llist_add() on the request is the worker's, and nothing
- * of ours keeps the queue alive but the read-side section: kvs_blkq_stop()
- * waits for it before it lets go of the worker.
+/**
+ * kvs_blk_io_done() - the end of a request on the host's side
+ * @io: submitted
+ * @result: bytes moved, or -errno
+ *
+ * From llist_add() on the request is the worker's, and nothing of ours keeps
+ * the queue alive but the read-side section: kvs_blkq_stop() waits for it before
+ * it lets go of the worker. A worker that is about to look by itself is not
+ * asked to: llist_add() is a full barrier, which pairs with the one in
+ * kvs_blkq_service().
+ *
+ * Context: any.
  */
-static void io_done(struct kvs_blk_io *io, long result)
+void kvs_blk_io_done(struct kvs_blk_io *io, long result)
 {
 	struct kvs_blkq *q = io->q;
 
 	io->result = result;
 	rcu_read_lock();
-	if (llist_add(&io->done, &q->done))
+	if (llist_add(&io->done, &q->done) && !READ_ONCE(q->reaping))
 		kvs_vq_kick(q->vq);
 	rcu_read_unlock();
 }
@@ -46,12 +49,12 @@ static void io_iocb_done(struct kiocb *iocb, long result)
 
 	if (io->op == KVS_BLK_WRITE)
 		kiocb_end_write(iocb);
-	io_done(io, result);
+	kvs_blk_io_done(io, result);
 }
 
 static void io_prepare(const struct kvs_blk_io *io, struct kiocb *iocb)
 {
-	init_sync_kiocb(iocb, io_disk(io)->file);
+	init_sync_kiocb(iocb, kvs_blk_io_disk(io)->file);
 	iocb->ki_flags &= ~(IOCB_DIRECT | IOCB_APPEND);
 	iocb->ki_pos = io->sector << KVS_SECTOR_SHIFT;
 	if (io->sync)
@@ -84,7 +87,7 @@ static bool io_direct(struct kvs_blk_io *io)
 		return true;
 	if (ret == -EINVAL)
 		return false;
-	io_done(io, ret);
+	kvs_blk_io_done(io, ret);
 	return true;
 }
 
@@ -201,31 +204,16 @@ static long zero_by_writing(const struct kvs_blk_io *io, loff_t pos, u64 len)
 	return 0;
 }
 
-/*
- * Requests of the block layer pass below the page cache, which may hold
- * blocks of bounced writes: write them out before, drop them on both sides.
- */
-static long bdev_drop_cache(const struct kvs_blk_disk *disk, loff_t pos,
-			    u64 len)
-{
-	struct address_space *mapping = disk->file->f_mapping;
-	long ret;
-
-	ret = filemap_write_and_wait_range(mapping, pos, pos + len - 1);
-	return ret ?: invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT,
-						    (pos + len - 1) >>
-						    PAGE_SHIFT);
-}
-
+/* Like bios these pass below the page cache. */
 static long bdev_range(const struct kvs_blk_io *io,
 		       const struct kvs_blk_range *r)
 {
-	const struct kvs_blk_disk *disk = io_disk(io);
+	const struct kvs_blk_disk *disk = kvs_blk_io_disk(io);
 	loff_t pos = r->sector << KVS_SECTOR_SHIFT;
 	u64 len = (u64)r->nr << KVS_SECTOR_SHIFT;
 	long ret;
 
-	ret = bdev_drop_cache(disk, pos, len);
+	ret = kvs_blk_sync_cache(disk, pos, len, true);
 	if (ret)
 		return ret;
 	if (io->op == KVS_BLK_DISCARD)
@@ -235,7 +223,7 @@ static long bdev_range(const struct kvs_blk_io *io,
 		ret = blkdev_issue_zeroout(disk->bdev, r->sector, r->nr,
 					   GFP_KERNEL,
 					   r->unmap ? 0 : BLKDEV_ZERO_NOUNMAP);
-	return ret ?: bdev_drop_cache(disk, pos, len);
+	return ret ?: kvs_blk_sync_cache(disk, pos, len, true);
 }
 
 static long file_range(const struct kvs_blk_io *io,
@@ -246,7 +234,7 @@ static long file_range(const struct kvs_blk_io *io,
 	u64 len = (u64)r->nr << KVS_SECTOR_SHIFT;
 	long ret;
 
-	ret = vfs_fallocate(io_disk(io)->file, FALLOC_FL_KEEP_SIZE |
+	ret = vfs_fallocate(kvs_blk_io_disk(io)->file, FALLOC_FL_KEEP_SIZE |
 			    (punch ? FALLOC_FL_PUNCH_HOLE :
 				     FALLOC_FL_ZERO_RANGE), pos, len);
 	if (ret == -EOPNOTSUPP && io->op == KVS_BLK_WRITE_ZEROES)
@@ -256,7 +244,7 @@ static long file_range(const struct kvs_blk_io *io,
 
 static long io_ranges(struct kvs_blk_io *io)
 {
-	const struct kvs_blk_disk *disk = io_disk(io);
+	const struct kvs_blk_disk *disk = kvs_blk_io_disk(io);
 	long ret = 0;
 	u32 i;
 
@@ -281,30 +269,52 @@ static void io_work(struct work_struct *work)
 	switch (io->op) {
 	case KVS_BLK_READ:
 	case KVS_BLK_WRITE:
-		ret = io_disk(io)->direct ? io_bounced(io) : -EINVAL;
+		ret = kvs_blk_io_disk(io)->direct ? io_bounced(io) : -EINVAL;
 		if (ret == -EINVAL)
 			ret = io_buffered(io);
 		break;
 	case KVS_BLK_FLUSH:
-		ret = vfs_fsync(io_disk(io)->file, 1);
+		ret = vfs_fsync(kvs_blk_io_disk(io)->file, 1);
 		break;
 	default:
 		ret = io_ranges(io);
 		break;
 	}
-	io_done(io, ret);
+	kvs_blk_io_done(io, ret);
 }
 
 /* Can the device take the request as it is? */
 static bool io_aligned(const struct kvs_blk_io *io)
 {
-	u32 mask = io_disk(io)->mem_align - 1;
-	u32 i;
+	const struct kvs_blk_disk *disk = kvs_blk_io_disk(io);
+	u32 offsets = 0, lengths = 0, i;
 
-	for (i = 0; i < io->nr_bvec; i++)
-		if ((io->bvec[i].bv_offset | io->bvec[i].bv_len) & mask)
-			return false;
-	return true;
+	for (i = 0; i < io->nr_bvec; i++) {
+		offsets |= io->bvec[i].bv_offset;
+		lengths |= io->bvec[i].bv_len;
+	}
+	return !(offsets & (disk->mem_align - 1)) &&
+	       !(lengths & (disk->pos_align - 1));
+}
+
+/* Begin what can go on by itself. Returns false for the rest. */
+static bool io_start(struct kvs_blk_io *io)
+{
+	const struct kvs_blk_disk *disk = kvs_blk_io_disk(io);
+
+	switch (io->op) {
+	case KVS_BLK_READ:
+	case KVS_BLK_WRITE:
+		if (disk->direct && io_aligned(io) &&
+		    (disk->bdev ? kvs_blk_bio_submit(io) : io_direct(io)))
+			return true;
+		kvs_count(io->q->vq, KVASIR_C_BOUNCED, 1);
+		return false;
+	case KVS_BLK_FLUSH:
+		return disk->bdev && kvs_blk_bio_submit(io);
+	default:
+		return false;
+	}
 }
 
 /**
@@ -316,11 +326,8 @@ static bool io_aligned(const struct kvs_blk_io *io)
  */
 void kvs_blk_io_submit(struct kvs_blk_io *io)
 {
-	if (io->op == KVS_BLK_READ || io->op == KVS_BLK_WRITE) {
-		if (io_disk(io)->direct && io_aligned(io) && io_direct(io))
-			return;
-		kvs_count(io->q->vq, KVASIR_C_BOUNCED, 1);
-	}
+	if (io_start(io))
+		return;
 	INIT_WORK(&io->work, io_work);
 	queue_work(io->q->blk->wq, &io->work);
 }

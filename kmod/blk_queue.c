@@ -41,10 +41,9 @@ static u8 status_of(const struct kvs_blk_io *io)
 /* Write the status byte where the memory table has it now. */
 static bool put_status(struct kvs_vq *vq, u64 gpa, u8 status)
 {
-	struct iovec iov;
+	u8 __user *hva = kvs_mem_hit(vq->mem, &vq->ring.hint, gpa, 1);
 
-	if (kvs_mem_iov(vq->mem, gpa, 1, &iov, 1) != 1 ||
-	    kvs_store(iov.iov_base, &status, 1))
+	if (!hva || kvs_store(hva, &status, 1))
 		return false;
 	kvs_log_write(vq, gpa, 1);
 	return true;
@@ -99,6 +98,8 @@ static void io_complete(struct kvs_blkq *q, struct kvs_blk_io *io)
 	/* Also after an error some bytes may have been written. */
 	if (io->op == KVS_BLK_READ && kvs_logging(vq))
 		kvs_log_segs(vq, io->seg, io->nr_seg, U64_MAX);
+	if (io->op == KVS_BLK_WRITE)
+		kvs_blk_written(io);
 	if (io_moves_data(io))
 		q->pinned -= io->len;
 	io_release(io);
@@ -121,6 +122,22 @@ static u32 reap(struct kvs_blkq *q)
 		cond_resched();
 	}
 	return n;
+}
+
+/*
+ * Before the service ends: what completed while it went on, much of it in
+ * submit_bio(). Later completions have the queue served again.
+ */
+static void reap_last(struct kvs_blkq *q)
+{
+	do {
+		WRITE_ONCE(q->reaping, true);
+		reap(q);
+		kvs_vq_publish(q->vq);
+		WRITE_ONCE(q->reaping, false);
+		/* pairs with llist_add() in kvs_blk_io_done() */
+		smp_mb();
+	} while (!llist_empty(&q->done));
 }
 
 /* Room for the request's pages and segments. */
@@ -185,7 +202,8 @@ static int io_fill(struct kvs_blkq *q, struct kvs_blk_io *io, u16 head)
 	io->head = head;
 	io->sync = !kvs_vq_has(q->vq, VIRTIO_BLK_F_FLUSH);
 	io->len = req->len;
-	io->sector = req->sector;
+	/* A flush is of all; its header may say anything. */
+	io->sector = req->op == KVS_BLK_FLUSH ? 0 : req->sector;
 	io->has_status = req->status_hva;
 	io->status_gpa = req->status_gpa;
 	io->nr_bvec = 0;
@@ -294,6 +312,7 @@ void kvs_blkq_service(struct kvs_work *work)
 	kvs_count(vq, KVASIR_C_WAKEUPS, 1);
 	trace_kvasir_service_begin(vq);
 	kvs_poll_end(vq);
+	WRITE_ONCE(q->reaping, true);
 	/* First what is done: one call for the batch, while new work waits. */
 	if (reap(q))
 		kvs_vq_publish(vq);
@@ -302,10 +321,8 @@ void kvs_blkq_service(struct kvs_work *work)
 		blk_start_plug(&plug);
 		run(q);
 		blk_finish_plug(&plug);
-		/* What completed while it was submitted. */
-		reap(q);
-		kvs_vq_publish(vq);
 	}
+	reap_last(q);
 	trace_kvasir_service_end(vq);
 	if (!vq->running && !vq->ring.inflight)
 		wake_up(&q->idle);

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * H4: reads, writes and flushes of a block device, one bio each.
+ *
+ * The bio is part of the request and its vector is the request's own array of
+ * pinned pages, so that nothing is allocated here; the block layer splits what
+ * is larger than the device takes. Requests of one service go out under one
+ * plug (blk_queue.c), where neighbours are merged.
+ *
+ * Bios pass below the device's page cache. Its writers are kept off by our
+ * claim, but somebody may read it, and bounced requests may end up in there:
+ * what it holds is written out before, and after a write it is dropped again
+ * (kvs_blk_written()). While nobody uses it this costs a look at a counter.
+ */
+#include <linux/blkdev.h>
+#include <linux/pagemap.h>
+#include <linux/task_io_accounting_ops.h>
+
+#include "blk.h"
+
+/* Any context. */
+static void bio_done(struct bio *bio)
+{
+	struct kvs_blk_io *io = container_of(bio, struct kvs_blk_io, bio);
+	int err = blk_status_to_errno(bio->bi_status);
+
+	bio_uninit(bio);
+	kvs_blk_io_done(io, err ?: io->len);
+}
+
+/**
+ * kvs_blk_sync_cache() - write out what the page cache has of a range
+ * @disk: a block device
+ * @pos: in bytes
+ * @len: in bytes
+ * @drop: the range is about to change, or did: drop it, too
+ *
+ * Context: may sleep. Return: 0; -EBUSY when a page cannot be dropped; an
+ * error of the writing.
+ */
+int kvs_blk_sync_cache(const struct kvs_blk_disk *disk, loff_t pos, u64 len,
+		       bool drop)
+{
+	struct address_space *mapping = disk->file->f_mapping;
+	loff_t end = pos + len - 1;
+	int ret;
+
+	if (likely(!READ_ONCE(mapping->nrpages)))
+		return 0;
+	ret = filemap_write_and_wait_range(mapping, pos, end);
+	if (ret || !drop)
+		return ret;
+	return invalidate_inode_pages2_range(mapping, pos >> PAGE_SHIFT,
+					     end >> PAGE_SHIFT);
+}
+
+static blk_opf_t bio_opf(const struct kvs_blk_io *io)
+{
+	switch (io->op) {
+	case KVS_BLK_READ:
+		return REQ_OP_READ;
+	case KVS_BLK_FLUSH:
+		return REQ_OP_WRITE | REQ_SYNC | REQ_PREFLUSH;
+	default:
+		return REQ_OP_WRITE | REQ_SYNC | REQ_IDLE |
+		       (io->sync ? REQ_FUA : 0);
+	}
+}
+
+/**
+ * kvs_blk_bio_submit() - begin a read, write or flush of a block device
+ * @io: filled; its pages are pinned, and aligned as the device wants them
+ *
+ * Context: the queue's worker, may sleep.
+ * Return: false when the page cache is in the way: nothing has begun.
+ */
+bool kvs_blk_bio_submit(struct kvs_blk_io *io)
+{
+	const struct kvs_blk_disk *disk = kvs_blk_io_disk(io);
+	struct bio *bio = &io->bio;
+
+	if (kvs_blk_sync_cache(disk, io->sector << KVS_SECTOR_SHIFT,
+			       io->len ?: disk->lim.capacity << KVS_SECTOR_SHIFT,
+			       io->op == KVS_BLK_WRITE))
+		return false;
+	bio_init(bio, disk->bdev, io->bvec, io->nr_bvec, bio_opf(io));
+	bio->bi_vcnt = io->nr_bvec;
+	bio->bi_iter.bi_sector = io->sector;
+	bio->bi_iter.bi_size = io->len;
+	bio->bi_end_io = bio_done;
+	if (io->op == KVS_BLK_WRITE)
+		task_io_account_write(io->len);
+	submit_bio(bio);
+	return true;
+}
+
+/* A write has ended: what was read into the page cache meanwhile is stale. */
+void kvs_blk_written(const struct kvs_blk_io *io)
+{
+	const struct kvs_blk_disk *disk = kvs_blk_io_disk(io);
+
+	if (disk->bdev)
+		kvs_blk_sync_cache(disk, io->sector << KVS_SECTOR_SHIFT,
+				   io->len, true);
+}
