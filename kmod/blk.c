@@ -17,9 +17,11 @@
 			  BIT_ULL(VIRTIO_BLK_F_BLK_SIZE) |	\
 			  BIT_ULL(VIRTIO_BLK_F_FLUSH) |		\
 			  BIT_ULL(VIRTIO_BLK_F_TOPOLOGY) |	\
+			  BIT_ULL(VIRTIO_BLK_F_CONFIG_WCE) |	\
 			  BIT_ULL(VIRTIO_BLK_F_MQ) |		\
 			  BIT_ULL(VIRTIO_BLK_F_DISCARD) |	\
-			  BIT_ULL(VIRTIO_BLK_F_WRITE_ZEROES))
+			  BIT_ULL(VIRTIO_BLK_F_WRITE_ZEROES) |	\
+			  BIT_ULL(VIRTIO_BLK_F_SECURE_ERASE))
 
 static struct kvs_blk *to_blk(struct kvs_dev *dev)
 {
@@ -55,25 +57,48 @@ static void blk_destroy(struct kvs_dev *dev)
 	kvfree(to_blk(dev));
 }
 
-static void blk_stop(struct kvs_dev *dev)
+/*
+ * Stop all queues and let go of the disk; see kvs_blkq_drain() for @limit and
+ * the result. After an error the queues take nothing new, and the rest is to be
+ * done by another call.
+ */
+static int blk_detach(struct kvs_blk *blk, long *limit)
 {
-	struct kvs_blk *blk = to_blk(dev);
+	int ret;
 	u32 i;
 
 	if (!blk->disk.file)
-		return;
+		return 0;
 	/* All at once, so that no queue goes on while another one drains. */
 	for (i = 0; i < KVASIR_BLK_MAX_QUEUES; i++)
 		kvs_vq_quiesce(blk->q[i].vq);
-	for (i = 0; i < KVASIR_BLK_MAX_QUEUES; i++)
-		kvs_blkq_drain(&blk->q[i]);
+	for (i = 0; i < KVASIR_BLK_MAX_QUEUES; i++) {
+		ret = kvs_blkq_drain(&blk->q[i], limit);
+		if (ret)
+			return ret;
+	}
 	synchronize_rcu();
 	for (i = 0; i < KVASIR_BLK_MAX_QUEUES; i++)
 		kvs_blkq_stop(&blk->q[i]);
 	destroy_workqueue(blk->wq);
 	blk->wq = NULL;
 	kvs_blk_disk_close(&blk->disk);
-	kvs_dev_name_backend(dev, "");
+	kvs_dev_name_backend(&blk->dev, "");
+	return 0;
+}
+
+static void blk_stop(struct kvs_dev *dev)
+{
+	blk_detach(to_blk(dev), NULL);
+}
+
+/* As the owner asks for it: killable, and within its limit. */
+static int blk_unset_backend(struct kvs_blk *blk, u32 timeout_ms)
+{
+	long limit = timeout_ms ? msecs_to_jiffies(timeout_ms) :
+				  MAX_SCHEDULE_TIMEOUT;
+
+	return blk_detach(blk, &limit);
 }
 
 /* Start every configured queue; all or none. */
@@ -93,6 +118,9 @@ static int blk_start(struct kvs_blk *blk)
 	return started ? 0 : -ENXIO;
 }
 
+#define KVS_BLK_FLAGS	(KVASIR_BLK_F_READONLY | KVASIR_BLK_F_WRITETHROUGH | \
+			 KVASIR_BLK_F_POLLED)
+
 static int blk_backend_get(struct kvasir_blk_backend *b, void __user *argp)
 {
 	u32 size;
@@ -105,7 +133,8 @@ static int blk_backend_get(struct kvasir_blk_backend *b, void __user *argp)
 	ret = copy_struct_from_user(b, sizeof(*b), argp, size);
 	if (ret)
 		return ret;
-	if (b->flags & ~KVASIR_BLK_F_READONLY || b->reserved || b->fd < -1)
+	if (b->flags & ~KVS_BLK_FLAGS || b->fd < -1 ||
+	    (b->fd >= 0 && b->timeout_ms))
 		return -EINVAL;
 	b->size = size;
 	return 0;
@@ -121,10 +150,8 @@ static long blk_set_backend(struct kvs_blk *blk, void __user *argp)
 	ret = blk_backend_get(&b, argp);
 	if (ret)
 		return ret;
-	if (b.fd == -1) {
-		blk_stop(&blk->dev);
-		return 0;
-	}
+	if (b.fd == -1)
+		return blk_unset_backend(blk, b.timeout_ms);
 	if (blk->disk.file)
 		return -EBUSY;
 	ret = kvs_blk_disk_open(&blk->disk, &b);
@@ -136,11 +163,10 @@ static long blk_set_backend(struct kvs_blk *blk, void __user *argp)
 		return -ENOMEM;
 	}
 
+	blk->writeback = !(b.flags & KVASIR_BLK_F_WRITETHROUGH);
+
 	/* The caller learns what the disk is before a request is served. */
-	b.capacity = blk->disk.lim.capacity;
-	b.logical_block_size = blk->disk.lim.block_size;
-	b.max_discard_sectors = blk->disk.lim.max_discard;
-	b.max_write_zeroes_sectors = blk->disk.lim.max_write_zeroes;
+	kvs_blk_disk_describe(&blk->disk, &b);
 	ret = copy_to_user(argp, &b, min_t(u32, b.size, sizeof(b))) ?
 	      -EFAULT : blk_start(blk);
 	if (ret) {
@@ -152,11 +178,58 @@ static long blk_set_backend(struct kvs_blk *blk, void __user *argp)
 	return 0;
 }
 
+/* What changed is seen by every request taken from here on. */
+static void blk_pass_queues(struct kvs_blk *blk)
+{
+	u32 i;
+
+	for (i = 0; i < KVASIR_BLK_MAX_QUEUES; i++) {
+		mutex_lock(&blk->q[i].vq->lock);
+		mutex_unlock(&blk->q[i].vq->lock);
+	}
+}
+
+/* KVASIR_BLK_SET_WRITEBACK */
+static long blk_set_writeback(struct kvs_blk *blk, u32 __user *argp)
+{
+	u32 on;
+
+	if (get_user(on, argp))
+		return -EFAULT;
+	if (on > 1)
+		return -EINVAL;
+	if (!blk->disk.file)
+		return -ENXIO;
+	WRITE_ONCE(blk->writeback, on);
+	if (on || blk->disk.lim.readonly)
+		return 0;
+	blk_pass_queues(blk);
+	return vfs_fsync(blk->disk.file, 1);
+}
+
+/* KVASIR_BLK_GET_CAPACITY */
+static long blk_get_capacity(struct kvs_blk *blk, u64 __user *argp)
+{
+	u64 sectors;
+
+	if (!blk->disk.file)
+		return -ENXIO;
+	sectors = kvs_blk_disk_measure(&blk->disk);
+	if (put_user(sectors, argp))
+		return -EFAULT;
+	WRITE_ONCE(blk->disk.lim.capacity, sectors);
+	return 0;
+}
+
 static long blk_ioctl(struct kvs_dev *dev, unsigned int cmd, void __user *argp)
 {
 	switch (cmd) {
 	case KVASIR_BLK_SET_BACKEND:
 		return blk_set_backend(to_blk(dev), argp);
+	case KVASIR_BLK_SET_WRITEBACK:
+		return blk_set_writeback(to_blk(dev), argp);
+	case KVASIR_BLK_GET_CAPACITY:
+		return blk_get_capacity(to_blk(dev), argp);
 	default:
 		return -ENOIOCTLCMD;
 	}

@@ -23,6 +23,7 @@
  * @claim: our exclusive claim on a writable @bdev
  * @lim: what requests are checked against
  * @direct: direct I/O is possible
+ * @polled: bios are polled for
  * @mem_align: of buffers for direct I/O, in bytes
  * @pos_align: of positions and lengths, ditto
  */
@@ -32,6 +33,7 @@ struct kvs_blk_disk {
 	void *claim;
 	struct kvs_blk_limits lim;
 	bool direct;
+	bool polled;
 	u32 mem_align;
 	u32 pos_align;
 };
@@ -53,10 +55,11 @@ struct kvs_blkq;
  * @bio: the same on a block device
  * @q: its queue
  * @done: in @q->done when complete
+ * @polling: in @q->polled while in flight, or empty
  * @work: runs it on the device's workqueue when it must block
  * @op: what it does
  * @head: its chain
- * @sync: durable before it completes (no cache was negotiated)
+ * @sync: durable before it completes (write-through)
  * @result: bytes moved or -errno
  * @len: bytes wanted
  * @sector: where
@@ -66,7 +69,7 @@ struct kvs_blkq;
  * @bvec, @nr_bvec: pinned data pages
  * @seg, @nr_seg: the writable segments, for the dirty log
  * @extra: memory behind @bvec and @seg, or behind @range, if not inline
- * @range, @nr_range: discard and write-zeroes
+ * @range, @nr_range: of a discard, write-zeroes or secure erase
  */
 struct kvs_blk_io {
 	union {
@@ -75,6 +78,7 @@ struct kvs_blk_io {
 	};
 	struct kvs_blkq *q;
 	struct llist_node done;
+	struct list_head polling;
 	struct work_struct work;
 	enum kvs_blk_op op;
 	u16 head;
@@ -102,6 +106,7 @@ struct kvs_blk_io {
  * @io: one slot per ring entry, from start to stop
  * @done: completed requests, filled from any context
  * @reaping: the worker will look at @done before it sleeps
+ * @polled: bios in flight that do not complete unless polled, oldest first
  * @req: scratch for parsing
  * @pinned: bytes of the reads and writes in flight
  * @idle: woken when the last request in flight has completed
@@ -112,6 +117,7 @@ struct kvs_blkq {
 	struct kvs_blk_io *io;
 	struct llist_head done;
 	bool reaping;
+	struct list_head polled;
 	struct kvs_blk_req req;
 	u64 pinned;
 	wait_queue_head_t idle;
@@ -121,6 +127,7 @@ struct kvs_blkq {
  * struct kvs_blk - one blk device
  * @dev: the core's part
  * @disk: set while a backend is
+ * @writeback: writes are durable by a flush only, if one was negotiated
  * @wq: for requests that must block; the device's own, so that a disk that
  *	hangs holds up nobody else's
  * @q: its queues
@@ -128,6 +135,7 @@ struct kvs_blkq {
 struct kvs_blk {
 	struct kvs_dev dev;
 	struct kvs_blk_disk disk;
+	bool writeback;
 	struct workqueue_struct *wq;
 	struct kvs_blkq q[KVASIR_BLK_MAX_QUEUES];
 };
@@ -135,11 +143,14 @@ struct kvs_blk {
 /* blk_disk.c */
 int kvs_blk_disk_open(struct kvs_blk_disk *disk,
 		      const struct kvasir_blk_backend *b);
+void kvs_blk_disk_describe(const struct kvs_blk_disk *disk,
+			   struct kvasir_blk_backend *b);
+u64 kvs_blk_disk_measure(const struct kvs_blk_disk *disk);
 void kvs_blk_disk_close(struct kvs_blk_disk *disk);
 
 /* blk_queue.c */
 int kvs_blkq_start(struct kvs_blkq *q);
-void kvs_blkq_drain(struct kvs_blkq *q);
+int kvs_blkq_drain(struct kvs_blkq *q, long *limit);
 void kvs_blkq_stop(struct kvs_blkq *q);
 void kvs_blkq_service(struct kvs_work *work);
 
@@ -149,6 +160,7 @@ void kvs_blk_io_done(struct kvs_blk_io *io, long result);
 
 /* blk_bio.c: block devices */
 bool kvs_blk_bio_submit(struct kvs_blk_io *io);
+void kvs_blk_bio_poll(struct kvs_blkq *q);
 void kvs_blk_written(const struct kvs_blk_io *io);
 int kvs_blk_sync_cache(const struct kvs_blk_disk *disk, loff_t pos, u64 len,
 		       bool drop);

@@ -90,8 +90,33 @@ bool kvs_blk_bio_submit(struct kvs_blk_io *io)
 	bio->bi_end_io = bio_done;
 	if (io->op == KVS_BLK_WRITE)
 		task_io_account_write(io->len);
+	if (disk->polled && io->op != KVS_BLK_FLUSH) {
+		bio->bi_opf |= REQ_POLLED;
+		list_add_tail(&io->polling, &io->q->polled);
+	}
 	submit_bio(bio);
 	return true;
+}
+
+/* Looks at the device's queue before others have their turn. */
+#define POLL_LOOKS 64
+
+/**
+ * kvs_blk_bio_poll() - find completions that nobody will announce
+ * @q: its oldest bio is polled for, so that each has its turn, whatever
+ *	hardware queue it is in
+ *
+ * Context: the queue's worker, without a plug. A bio that the block layer
+ * decided to announce after all (it was split) is found in @q->done like others.
+ */
+void kvs_blk_bio_poll(struct kvs_blkq *q)
+{
+	struct kvs_blk_io *io;
+	int i;
+
+	io = list_first_entry_or_null(&q->polled, struct kvs_blk_io, polling);
+	for (i = 0; io && i < POLL_LOOKS && llist_empty(&q->done); i++)
+		bio_poll(&io->bio, NULL, BLK_POLL_ONESHOT);
 }
 
 /* A write has ended: what was read into the page cache meanwhile is stale. */

@@ -216,13 +216,21 @@ static long bdev_range(const struct kvs_blk_io *io,
 	ret = kvs_blk_sync_cache(disk, pos, len, true);
 	if (ret)
 		return ret;
-	if (io->op == KVS_BLK_DISCARD)
+	switch (io->op) {
+	case KVS_BLK_DISCARD:
 		ret = blkdev_issue_discard(disk->bdev, r->sector, r->nr,
 					   GFP_KERNEL);
-	else
+		break;
+	case KVS_BLK_SECURE_ERASE:
+		ret = blkdev_issue_secure_erase(disk->bdev, r->sector, r->nr,
+						GFP_KERNEL);
+		break;
+	default:
 		ret = blkdev_issue_zeroout(disk->bdev, r->sector, r->nr,
 					   GFP_KERNEL,
 					   r->unmap ? 0 : BLKDEV_ZERO_NOUNMAP);
+		break;
+	}
 	return ret ?: kvs_blk_sync_cache(disk, pos, len, true);
 }
 

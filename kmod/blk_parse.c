@@ -31,9 +31,10 @@ static int done(struct kvs_blk_req *req, u8 status)
 static bool range_ok(const struct kvs_blk_limits *lim, u64 sector, u64 nr)
 {
 	u32 mask = (lim->block_size >> KVS_SECTOR_SHIFT) - 1;
+	u64 capacity = READ_ONCE(lim->capacity);
 
 	return !(sector & mask) && !(nr & mask) &&
-	       sector <= lim->capacity && nr <= lim->capacity - sector;
+	       sector <= capacity && nr <= capacity - sector;
 }
 
 static int parse_rw(const struct kvs_blk_limits *lim, struct kvs_blk_req *req,
@@ -72,7 +73,28 @@ static int parse_get_id(const struct kvs_blk_limits *lim,
 	return done(req, VIRTIO_BLK_S_OK);
 }
 
-/* One segment of a discard or write-zeroes request. Returns a status. */
+/* Sectors one range may have, 0 when the disk cannot do it at all. */
+static u32 range_max(const struct kvs_blk_limits *lim, enum kvs_blk_op op)
+{
+	switch (op) {
+	case KVS_BLK_DISCARD:
+		return lim->max_discard;
+	case KVS_BLK_WRITE_ZEROES:
+		return lim->max_write_zeroes;
+	default:
+		return lim->max_secure_erase;
+	}
+}
+
+/* Does an erasure cover whole units of the disk? */
+static bool erase_ok(const struct kvs_blk_limits *lim,
+		     const struct kvs_blk_range *range)
+{
+	return !lim->erase_align || (!(range->nr % lim->erase_align) &&
+				     !(range->sector % lim->erase_align));
+}
+
+/* One segment of a request of ranges. Returns a status. */
 static u8 range_parse(const struct kvs_blk_limits *lim,
 		      const struct kvs_blk_req *req,
 		      const struct virtio_blk_discard_write_zeroes *raw,
@@ -85,11 +107,12 @@ static u8 range_parse(const struct kvs_blk_limits *lim,
 	range->nr = kvs_cpu32((__force __virtio32)raw->num_sectors);
 	range->unmap = zero && flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
 
-	/* 5.2.6.2: unknown flags, and unmap on a discard, are unsupported */
+	/* 5.2.6.2: unknown flags, and unmap on others, are unsupported */
 	if (flags & ~(zero ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0))
 		return VIRTIO_BLK_S_UNSUPP;
-	if (range->nr > (zero ? lim->max_write_zeroes : lim->max_discard) ||
-	    !range_ok(lim, range->sector, range->nr))
+	if (range->nr > range_max(lim, req->op) ||
+	    !range_ok(lim, range->sector, range->nr) ||
+	    (req->op == KVS_BLK_SECURE_ERASE && !erase_ok(lim, range)))
 		return VIRTIO_BLK_S_IOERR;
 	return VIRTIO_BLK_S_OK;
 }
@@ -102,7 +125,7 @@ static int parse_ranges(const struct kvs_blk_limits *lim,
 	u32 i, nr = len / sizeof(raw);
 
 	req->op = op;
-	if (!(op == KVS_BLK_DISCARD ? lim->max_discard : lim->max_write_zeroes))
+	if (!range_max(lim, op))
 		return done(req, VIRTIO_BLK_S_UNSUPP);
 	if (lim->readonly || len % sizeof(raw) || !nr ||
 	    nr > KVS_BLK_MAX_RANGES)
@@ -175,6 +198,9 @@ int kvs_blk_parse(const struct kvs_blk_limits *lim, struct kvs_chain *chain,
 	case VIRTIO_BLK_T_WRITE_ZEROES:
 		return parse_ranges(lim, req, out, nr_out, out_len,
 				    KVS_BLK_WRITE_ZEROES);
+	case VIRTIO_BLK_T_SECURE_ERASE:
+		return parse_ranges(lim, req, out, nr_out, out_len,
+				    KVS_BLK_SECURE_ERASE);
 	default:
 		return done(req, VIRTIO_BLK_S_UNSUPP);
 	}

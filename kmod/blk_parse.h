@@ -17,11 +17,13 @@
 
 /**
  * struct kvs_blk_limits - what the disk is and may do
- * @capacity: in 512-byte sectors
+ * @capacity: in 512-byte sectors; may change at any time
  * @block_size: logical block size in bytes
  * @readonly: nothing that changes data is allowed
  * @max_discard: sectors of one discard range, 0 for unsupported
  * @max_write_zeroes: the same for write-zeroes
+ * @max_secure_erase: the same for secure erase
+ * @erase_align: sectors a range to be erased is a multiple of, if it is set
  * @serial: answer to GET_ID
  */
 struct kvs_blk_limits {
@@ -30,6 +32,8 @@ struct kvs_blk_limits {
 	bool readonly;
 	u32 max_discard;
 	u32 max_write_zeroes;
+	u32 max_secure_erase;
+	u32 erase_align;
 	u8 serial[VIRTIO_BLK_ID_BYTES];
 };
 
@@ -40,6 +44,7 @@ enum kvs_blk_op {
 	KVS_BLK_FLUSH,
 	KVS_BLK_DISCARD,
 	KVS_BLK_WRITE_ZEROES,
+	KVS_BLK_SECURE_ERASE,
 };
 
 struct kvs_blk_range {

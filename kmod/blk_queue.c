@@ -100,8 +100,10 @@ static void io_complete(struct kvs_blkq *q, struct kvs_blk_io *io)
 		kvs_log_segs(vq, io->seg, io->nr_seg, U64_MAX);
 	if (io->op == KVS_BLK_WRITE)
 		kvs_blk_written(io);
-	if (io_moves_data(io))
+	if (io_moves_data(io)) {
+		list_del_init(&io->polling);
 		q->pinned -= io->len;
+	}
 	io_release(io);
 	if (status != VIRTIO_BLK_S_OK)
 		written = 0;
@@ -200,7 +202,9 @@ static int io_fill(struct kvs_blkq *q, struct kvs_blk_io *io, u16 head)
 	io->q = q;
 	io->op = req->op;
 	io->head = head;
-	io->sync = !kvs_vq_has(q->vq, VIRTIO_BLK_F_FLUSH);
+	INIT_LIST_HEAD(&io->polling);
+	io->sync = !READ_ONCE(q->blk->writeback) ||
+		   !kvs_vq_has(q->vq, VIRTIO_BLK_F_FLUSH);
 	io->len = req->len;
 	/* A flush is of all; its header may say anything. */
 	io->sector = req->op == KVS_BLK_FLUSH ? 0 : req->sector;
@@ -214,6 +218,7 @@ static int io_fill(struct kvs_blkq *q, struct kvs_blk_io *io, u16 head)
 		return io_fill_rw(io, req, q->vq->chain);
 	case KVS_BLK_DISCARD:
 	case KVS_BLK_WRITE_ZEROES:
+	case KVS_BLK_SECURE_ERASE:
 		return io_fill_ranges(io, req);
 	default:
 		return 0;
@@ -313,6 +318,7 @@ void kvs_blkq_service(struct kvs_work *work)
 	trace_kvasir_service_begin(vq);
 	kvs_poll_end(vq);
 	WRITE_ONCE(q->reaping, true);
+	kvs_blk_bio_poll(q);
 	/* First what is done: one call for the batch, while new work waits. */
 	if (reap(q))
 		kvs_vq_publish(vq);
@@ -323,6 +329,8 @@ void kvs_blkq_service(struct kvs_work *work)
 		blk_finish_plug(&plug);
 	}
 	reap_last(q);
+	if (!list_empty(&q->polled))
+		kvs_vq_kick(vq);
 	trace_kvasir_service_end(vq);
 	if (!vq->running && !vq->ring.inflight)
 		wake_up(&q->idle);
@@ -344,6 +352,7 @@ int kvs_blkq_start(struct kvs_blkq *q)
 	if (!q->io)
 		return -ENOMEM;
 	init_llist_head(&q->done);
+	INIT_LIST_HEAD(&q->polled);
 	q->pinned = 0;
 	ret = kvs_vq_start(q->vq);
 	if (ret) {
@@ -356,14 +365,29 @@ int kvs_blkq_start(struct kvs_blkq *q)
 /**
  * kvs_blkq_drain() - wait for what is in flight
  * @q: quiesced, or not running
+ * @limit: jiffies to wait, what is left of them afterwards; NULL: as long as
+ *	the host device needs
  *
- * Context: under dev->lock. Waits as long as the host device needs.
+ * Context: under dev->lock.
+ * Return: 0; with @limit also -ETIMEDOUT, or -EINTR by a fatal signal.
  */
-void kvs_blkq_drain(struct kvs_blkq *q)
+int kvs_blkq_drain(struct kvs_blkq *q, long *limit)
 {
+	long left;
+
 	if (!q->io)
-		return;
-	wait_event_idle(q->idle, !READ_ONCE(q->vq->ring.inflight));
+		return 0;
+	if (!limit) {
+		wait_event_idle(q->idle, !READ_ONCE(q->vq->ring.inflight));
+		return 0;
+	}
+	left = wait_event_killable_timeout(q->idle,
+					   !READ_ONCE(q->vq->ring.inflight),
+					   *limit);
+	if (left <= 0)
+		return left ? -EINTR : -ETIMEDOUT;
+	*limit = left;
+	return 0;
 }
 
 /**

@@ -55,6 +55,16 @@ static inline void kvs_bdev_unclaim(void *claim)
 }
 #endif
 
+/* 6.11: having queues to poll became one of the queue's limits. */
+static inline bool kvs_bdev_can_poll(struct block_device *bdev)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	return bdev_get_queue(bdev)->limits.features & BLK_FEAT_POLL;
+#else
+	return test_bit(QUEUE_FLAG_POLL, &bdev_get_queue(bdev)->queue_flags);
+#endif
+}
+
 /* 6.6: what a dump was asked with moved into struct genl_info. */
 static inline struct nlattr **kvs_genl_dump_attrs(struct netlink_callback *cb)
 {

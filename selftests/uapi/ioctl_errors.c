@@ -395,7 +395,7 @@ static int set_blk(int fd, struct kvasir_blk_backend b)
 	return ioctl(fd, KVASIR_BLK_SET_BACKEND, &b);
 }
 
-TEST("blk backend structure: size, flags, reserved, block size")
+TEST("blk backend structure: size, flags, time limit, block size")
 {
 	struct {
 		struct kvasir_blk_backend b;
@@ -419,9 +419,9 @@ TEST("blk backend structure: size, flags, reserved, block size")
 	b.flags = 0x80000000;
 	EXPECT_ERR(set_blk(d.dev.fd, b), EINVAL);
 	b.flags = 0;
-	b.reserved = 1;
+	b.timeout_ms = 1;
 	EXPECT_ERR(set_blk(d.dev.fd, b), EINVAL);
-	b.reserved = 0;
+	b.timeout_ms = 0;
 	for (i = 0; i < sizeof(lbs) / sizeof(lbs[0]); i++) {
 		b.logical_block_size = lbs[i];
 		EXPECT_ERR(set_blk(d.dev.fd, b), EINVAL);

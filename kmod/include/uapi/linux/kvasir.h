@@ -17,6 +17,7 @@
  *   VHOST_NEW/FREE_WORKER, VHOST_ATTACH/GET_VRING_WORKER   threads and queues
  *   VHOST_NET_SET_BACKEND    net: socket (tap, macvtap, packet) or -1, per queue
  *   KVASIR_BLK_SET_BACKEND   blk: disk, or -1, for all configured queues
+ *   KVASIR_BLK_SET_WRITEBACK, KVASIR_BLK_GET_CAPACITY   blk: while it runs
  *   VHOST_RESET_OWNER        stop everything, forget the address space
  *
  * With VIRTIO_F_ACCESS_PLATFORM a net device takes and gives the IOTLB messages
@@ -70,6 +71,19 @@ struct vhost_vring_worker {
 
 /* The disk is read-only, whatever the descriptor would allow. */
 #define KVASIR_BLK_F_READONLY	0x1
+/* Begin as KVASIR_BLK_SET_WRITEBACK with 0 would have it. */
+#define KVASIR_BLK_F_WRITETHROUGH 0x2
+/*
+ * Poll for reads and writes instead of waiting for the device's interrupt,
+ * where it has queues for that (KVASIR_BLK_C_POLLED). The worker does not
+ * sleep while any are in flight.
+ */
+#define KVASIR_BLK_F_POLLED	0x4
+
+/* What the disk can: struct kvasir_blk_backend, @caps. */
+#define KVASIR_BLK_C_VOLATILE	0x1	/* has a cache that a flush empties */
+#define KVASIR_BLK_C_UNMAP	0x2	/* write-zeroes may deallocate */
+#define KVASIR_BLK_C_POLLED	0x4	/* KVASIR_BLK_F_POLLED is in force */
 
 /**
  * struct kvasir_blk_backend - argument of KVASIR_BLK_SET_BACKEND
@@ -83,18 +97,32 @@ struct vhost_vring_worker {
  * @logical_block_size: bytes, a power of two from 512 to 4096 and no smaller
  *	than the block device's own; 0 chooses (the device's, or 512).
  * @serial: answer to VIRTIO_BLK_T_GET_ID, padded with zero bytes.
- * @reserved: zero.
+ * @timeout_ms: with @fd -1: wait no longer than this for requests in flight;
+ *	0: as long as they take. Zero with a disk.
  * @capacity: out: size of the disk in 512-byte sectors.
  * @max_discard_sectors: out: largest discard range, in sectors; 0 when the
  *	disk cannot discard.
  * @max_write_zeroes_sectors: out: the same for write-zeroes.
+ * @physical_block_size: out: bytes; version 1 begins here.
+ * @alignment_offset: out: bytes from the start of the disk to the first
+ *	boundary of physical blocks.
+ * @io_min: out: bytes; smaller requests are slow.
+ * @io_opt: out: bytes; multiples of this are fastest, 0: nothing is known.
+ * @seg_max: out: data segments of one request, at most.
+ * @discard_align_sectors: out: ranges of whole multiples can be deallocated.
+ * @max_secure_erase_sectors: out: largest range of a secure erase, 0: cannot.
+ * @secure_erase_align_sectors: out: ranges must be multiples of this.
+ * @caps: out: KVASIR_BLK_C_*.
+ * @reserved: out: zero.
  *
  * Errors: -EBADF not open that way, or for appending; -ENOTBLK neither file
  * nor block device; -EROFS a read-only block device; -EBUSY it is mounted or
  * claimed, or a backend is already set; -ETXTBSY a swap file; -ENXIO no queue
- * is configured; -EINVAL unknown flags, @reserved, @size or block size;
+ * is configured; -EINVAL unknown flags, @timeout_ms, @size or block size;
  * -E2BIG, -EFAULT the structure; -EFAULT, -EINVAL, -ENOMEM starting a queue;
- * -EPERM not the owner.
+ * -EPERM not the owner. -ETIMEDOUT, or -EINTR by a fatal signal: requests are
+ * still in flight; no new ones are taken and the disk stays in use; -1 again
+ * goes on waiting.
  */
 struct kvasir_blk_backend {
 	__u32 size;
@@ -102,18 +130,50 @@ struct kvasir_blk_backend {
 	__s32 fd;
 	__u32 logical_block_size;
 	__u8  serial[KVASIR_BLK_SERIAL_LEN];
-	__u32 reserved;
+	__u32 timeout_ms;
 	__u64 capacity;
 	__u32 max_discard_sectors;
 	__u32 max_write_zeroes_sectors;
+	__u32 physical_block_size;
+	__u32 alignment_offset;
+	__u32 io_min;
+	__u32 io_opt;
+	__u32 seg_max;
+	__u32 discard_align_sectors;
+	__u32 max_secure_erase_sectors;
+	__u32 secure_erase_align_sectors;
+	__u32 caps;
+	__u32 reserved;
 };
 
 #define KVASIR_BLK_BACKEND_SIZE_VER0	56
+#define KVASIR_BLK_BACKEND_SIZE_VER1	96
 
 /* Size-first and extensible: the size in the number is that of version 0. */
 #define KVASIR_BLK_SET_BACKEND \
 	_IOC(_IOC_READ | _IOC_WRITE, KVASIR_IOCTL, 0xa0, \
 	     KVASIR_BLK_BACKEND_SIZE_VER0)
+
+/*
+ * The argument is 1 for write-back, as it is from the start: a write is durable
+ * when a later flush has completed; 0 for write-through: a write taken after
+ * this call is durable when it completes, and what completed before the call is
+ * when it returns. A driver that has not negotiated VIRTIO_BLK_F_FLUSH gets
+ * write-through in any case. For VIRTIO_BLK_F_CONFIG_WCE.
+ *
+ * Errors: -ENXIO no backend; -EINVAL another value; -EFAULT; -EPERM not the
+ * owner; what the flush says (write-through holds all the same).
+ */
+#define KVASIR_BLK_SET_WRITEBACK	_IOW(KVASIR_IOCTL, 0xa1, __u32)
+
+/*
+ * Look how large the file or device is by now, and go by that from here on.
+ * The result is the capacity in 512-byte sectors. Requests in flight beyond a
+ * new end fail.
+ *
+ * Errors: -ENXIO no backend; -EFAULT; -EPERM not the owner.
+ */
+#define KVASIR_BLK_GET_CAPACITY		_IOR(KVASIR_IOCTL, 0xa2, __u64)
 
 /*
  * Generic netlink family "kvasir": what exists and what it has done. Both
