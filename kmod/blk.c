@@ -4,6 +4,8 @@
  * the data path is blk_queue.c -> blk_parse.c -> blk_io.c. Each running queue
  * has a worker of its own unless the owner lets some share one.
  */
+#include <linux/cgroup.h>
+#include <linux/memcontrol.h>
 #include <linux/slab.h>
 
 #include "blk.h"
@@ -57,6 +59,31 @@ static void blk_destroy(struct kvs_dev *dev)
 	kvfree(to_blk(dev));
 }
 
+/* Threads for what must block, in the owner's name. Return: 0 or -ENOMEM. */
+static int blk_helpers_start(struct kvs_blk *blk)
+{
+	blk->wq = alloc_workqueue("kvasir-blk-%u", WQ_UNBOUND,
+				  KVS_BLK_MAX_BLOCKED, blk->dev.id);
+	if (!blk->wq)
+		return -ENOMEM;
+#ifdef CONFIG_BLK_CGROUP
+	blk->blkcg = task_get_css(current, io_cgrp_id);
+#endif
+	blk->memcg = get_mem_cgroup_from_mm(blk->dev.mm);
+	return 0;
+}
+
+static void blk_helpers_stop(struct kvs_blk *blk)
+{
+	destroy_workqueue(blk->wq);
+	blk->wq = NULL;
+	if (blk->blkcg)
+		css_put(blk->blkcg);
+	blk->blkcg = NULL;
+	mem_cgroup_put(blk->memcg);
+	blk->memcg = NULL;
+}
+
 /*
  * Stop all queues and let go of the disk; see kvs_blkq_drain() for @limit and
  * the result. After an error the queues take nothing new, and the rest is to be
@@ -80,8 +107,7 @@ static int blk_detach(struct kvs_blk *blk, long *limit)
 	synchronize_rcu();
 	for (i = 0; i < KVASIR_BLK_MAX_QUEUES; i++)
 		kvs_blkq_stop(&blk->q[i]);
-	destroy_workqueue(blk->wq);
-	blk->wq = NULL;
+	blk_helpers_stop(blk);
 	kvs_blk_disk_close(&blk->disk);
 	kvs_dev_name_backend(&blk->dev, "");
 	return 0;
@@ -157,10 +183,10 @@ static long blk_set_backend(struct kvs_blk *blk, void __user *argp)
 	ret = kvs_blk_disk_open(&blk->disk, &b);
 	if (ret)
 		return ret;
-	blk->wq = alloc_workqueue("kvasir-blk-%u", WQ_UNBOUND, 0, blk->dev.id);
-	if (!blk->wq) {
+	ret = blk_helpers_start(blk);
+	if (ret) {
 		kvs_blk_disk_close(&blk->disk);
-		return -ENOMEM;
+		return ret;
 	}
 
 	blk->writeback = !(b.flags & KVASIR_BLK_F_WRITETHROUGH);

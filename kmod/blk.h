@@ -38,7 +38,10 @@ struct kvs_blk_disk {
 	u32 pos_align;
 };
 
-/* What most requests need; more is allocated for the request. */
+/* Requests of one device that block threads of the host at a time. */
+#define KVS_BLK_MAX_BLOCKED	16
+
+/* What most requests need; for more there is struct kvs_blk_room. */
 #define KVS_BLK_INLINE_VECS	6
 #define KVS_BLK_INLINE_SEGS	4
 
@@ -68,7 +71,8 @@ struct kvs_blkq;
  *	may change meanwhile
  * @bvec, @nr_bvec: pinned data pages
  * @seg, @nr_seg: the writable segments, for the dirty log
- * @extra: memory behind @bvec and @seg, or behind @range, if not inline
+ * @extra: @extra_len bytes of @q->room behind @bvec and @seg, or behind @range,
+ *	if not inline
  * @range, @nr_range: of a discard, write-zeroes or secure erase
  */
 struct kvs_blk_io {
@@ -93,10 +97,22 @@ struct kvs_blk_io {
 	struct kvs_seg *seg;
 	u32 nr_seg;
 	void *extra;
+	size_t extra_len;
 	struct kvs_blk_range *range;
 	u32 nr_range;
 	struct bio_vec inline_vec[KVS_BLK_INLINE_VECS];
 	struct kvs_seg inline_seg[KVS_BLK_INLINE_SEGS];
+};
+
+/**
+ * struct kvs_blk_room - memory for what requests need beyond their slots
+ * @mem: @nr units
+ * @map: those in use
+ */
+struct kvs_blk_room {
+	void *mem;
+	unsigned long *map;
+	u32 nr;
 };
 
 /**
@@ -107,6 +123,8 @@ struct kvs_blk_io {
  * @done: completed requests, filled from any context
  * @reaping: the worker will look at @done before it sleeps
  * @polled: bios in flight that do not complete unless polled, oldest first
+ * @room: memory of its requests
+ * @starved: chains wait in the ring for what requests in flight hold
  * @req: scratch for parsing
  * @pinned: bytes of the reads and writes in flight
  * @idle: woken when the last request in flight has completed
@@ -118,6 +136,8 @@ struct kvs_blkq {
 	struct llist_head done;
 	bool reaping;
 	struct list_head polled;
+	struct kvs_blk_room room;
+	bool starved;
 	struct kvs_blk_req req;
 	u64 pinned;
 	wait_queue_head_t idle;
@@ -130,6 +150,7 @@ struct kvs_blkq {
  * @writeback: writes are durable by a flush only, if one was negotiated
  * @wq: for requests that must block; the device's own, so that a disk that
  *	hangs holds up nobody else's
+ * @blkcg, @memcg: the owner's, who pays for what @wq does; referenced
  * @q: its queues
  */
 struct kvs_blk {
@@ -137,6 +158,8 @@ struct kvs_blk {
 	struct kvs_blk_disk disk;
 	bool writeback;
 	struct workqueue_struct *wq;
+	struct cgroup_subsys_state *blkcg;
+	struct mem_cgroup *memcg;
 	struct kvs_blkq q[KVASIR_BLK_MAX_QUEUES];
 };
 
@@ -153,6 +176,12 @@ int kvs_blkq_start(struct kvs_blkq *q);
 int kvs_blkq_drain(struct kvs_blkq *q, long *limit);
 void kvs_blkq_stop(struct kvs_blkq *q);
 void kvs_blkq_service(struct kvs_work *work);
+
+/* blk_room.c */
+int kvs_blk_room_init(struct kvs_blk_room *room, u32 num);
+void kvs_blk_room_deinit(struct kvs_blk_room *room);
+void *kvs_blk_room_get(struct kvs_blk_room *room, size_t bytes);
+void kvs_blk_room_put(struct kvs_blk_room *room, void *p, size_t bytes);
 
 /* blk_io.c: @io is filled; it will turn up in @io->q->done exactly once */
 void kvs_blk_io_submit(struct kvs_blk_io *io);

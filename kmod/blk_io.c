@@ -13,7 +13,9 @@
 #include <linux/blkdev.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/kthread.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
 #include <linux/uio.h>
 
 #include "blk.h"
@@ -269,25 +271,36 @@ static long io_ranges(struct kvs_blk_io *io)
 	return ret;
 }
 
-static void io_work(struct work_struct *work)
+static long io_blocking(struct kvs_blk_io *io)
 {
-	struct kvs_blk_io *io = container_of(work, struct kvs_blk_io, work);
-	long ret;
+	const struct kvs_blk_disk *disk = kvs_blk_io_disk(io);
+	long ret = -EINVAL;
 
 	switch (io->op) {
 	case KVS_BLK_READ:
 	case KVS_BLK_WRITE:
-		ret = kvs_blk_io_disk(io)->direct ? io_bounced(io) : -EINVAL;
-		if (ret == -EINVAL)
-			ret = io_buffered(io);
-		break;
+		if (disk->direct)
+			ret = io_bounced(io);
+		return ret == -EINVAL ? io_buffered(io) : ret;
 	case KVS_BLK_FLUSH:
-		ret = vfs_fsync(kvs_blk_io_disk(io)->file, 1);
-		break;
+		return vfs_fsync(disk->file, 1);
 	default:
-		ret = io_ranges(io);
-		break;
+		return io_ranges(io);
 	}
+}
+
+/* The thread is the host's; I/O and memory are the owner's. */
+static void io_work(struct work_struct *work)
+{
+	struct kvs_blk_io *io = container_of(work, struct kvs_blk_io, work);
+	struct kvs_blk *blk = io->q->blk;
+	struct mem_cgroup *old = set_active_memcg(blk->memcg);
+	long ret;
+
+	kthread_associate_blkcg(blk->blkcg);
+	ret = io_blocking(io);
+	kthread_associate_blkcg(NULL);
+	set_active_memcg(old);
 	kvs_blk_io_done(io, ret);
 }
 

@@ -18,7 +18,8 @@ static void io_release(struct kvs_blk_io *io)
 {
 	kvs_unpin(io->bvec, io->nr_bvec, io->op == KVS_BLK_READ);
 	io->nr_bvec = 0;
-	kvfree(io->extra);
+	if (io->extra)
+		kvs_blk_room_put(&io->q->room, io->extra, io->extra_len);
 	io->extra = NULL;
 }
 
@@ -86,6 +87,15 @@ static void count_request(struct kvs_vq *vq, const struct kvs_blk_io *io)
 	}
 }
 
+/* There may be room now for what waits in the ring. */
+static void feed(struct kvs_blkq *q)
+{
+	if (likely(!q->starved))
+		return;
+	q->starved = false;
+	kvs_vq_kick(q->vq);
+}
+
 /* One request has come back from the host. */
 static void io_complete(struct kvs_blkq *q, struct kvs_blk_io *io)
 {
@@ -105,6 +115,7 @@ static void io_complete(struct kvs_blkq *q, struct kvs_blk_io *io)
 		q->pinned -= io->len;
 	}
 	io_release(io);
+	feed(q);
 	if (status != VIRTIO_BLK_S_OK)
 		written = 0;
 	answer(vq, io->head, io->has_status, io->status_gpa, status, written);
@@ -142,20 +153,27 @@ static void reap_last(struct kvs_blkq *q)
 	} while (!llist_empty(&q->done));
 }
 
+static int io_extra(struct kvs_blk_io *io, size_t bytes)
+{
+	io->extra = kvs_blk_room_get(&io->q->room, bytes);
+	io->extra_len = bytes;
+	return io->extra ? 0 : -EAGAIN;
+}
+
 /* Room for the request's pages and segments. */
 static int io_room(struct kvs_blk_io *io, u32 nr_vec, u32 nr_seg)
 {
 	size_t vecs = nr_vec * sizeof(struct bio_vec);
+	int ret;
 
 	io->bvec = io->inline_vec;
 	io->seg = io->inline_seg;
 	io->extra = NULL;
 	if (nr_vec <= KVS_BLK_INLINE_VECS && nr_seg <= KVS_BLK_INLINE_SEGS)
 		return 0;
-	io->extra = kvmalloc(vecs + nr_seg * sizeof(struct kvs_seg),
-			     GFP_KERNEL_ACCOUNT);
-	if (!io->extra)
-		return -ENOMEM;
+	ret = io_extra(io, vecs + nr_seg * sizeof(struct kvs_seg));
+	if (ret)
+		return ret;
 	io->bvec = io->extra;
 	io->seg = io->extra + vecs;
 	return 0;
@@ -185,11 +203,13 @@ static int io_fill_rw(struct kvs_blk_io *io, const struct kvs_blk_req *req,
 
 static int io_fill_ranges(struct kvs_blk_io *io, const struct kvs_blk_req *req)
 {
-	io->extra = kmemdup(req->range, req->nr_range * sizeof(req->range[0]),
-			    GFP_KERNEL_ACCOUNT);
-	if (!io->extra)
-		return -ENOMEM;
-	io->range = io->extra;
+	size_t bytes = req->nr_range * sizeof(req->range[0]);
+	int ret;
+
+	ret = io_extra(io, bytes);
+	if (ret)
+		return ret;
+	io->range = memcpy(io->extra, req->range, bytes);
 	io->nr_range = req->nr_range;
 	return 0;
 }
@@ -242,8 +262,8 @@ static void answer_now(struct kvs_blkq *q)
 
 /*
  * Start the request in vq->chain, or answer it at once.
- * Return: bytes it moves, or -EAGAIN when too much is pinned already; the
- * chain was given back to the ring then, and a completion will come.
+ * Return: bytes it moves, or -EAGAIN when requests in flight hold what it needs;
+ * the chain was given back to the ring then, and feed() will see to it.
  */
 static long issue(struct kvs_blkq *q)
 {
@@ -251,14 +271,19 @@ static long issue(struct kvs_blkq *q)
 	struct kvs_blk_req *req = &q->req;
 	u16 head = vq->chain->head;
 	struct kvs_blk_io *io = &q->io[head];
+	int ret = 0;
 
 	kvs_blk_parse(&q->blk->disk.lim, vq->chain, req);
-	if (q->pinned && q->pinned + req->len > KVS_BLK_MAX_PINNED) {
+	if (req->op != KVS_BLK_DONE)
+		ret = q->pinned && q->pinned + req->len > KVS_BLK_MAX_PINNED ?
+		      -EAGAIN : io_fill(q, io, head);
+	if (ret == -EAGAIN) {
+		q->starved = true;
 		kvs_ring_unpop(&vq->ring, head);
-		return -EAGAIN;
+		return ret;
 	}
 	trace_kvasir_req_issue(vq, head, req->type, req->sector, req->len);
-	if (req->op != KVS_BLK_DONE && io_fill(q, io, head)) {
+	if (ret) {
 		io_release(io);
 		req->op = KVS_BLK_DONE;
 		req->status = VIRTIO_BLK_S_IOERR;
@@ -338,6 +363,13 @@ out:
 	mutex_unlock(&vq->lock);
 }
 
+static void blkq_free(struct kvs_blkq *q)
+{
+	kvs_blk_room_deinit(&q->room);
+	kvfree(q->io);
+	q->io = NULL;
+}
+
 /**
  * kvs_blkq_start() - serve the queue on the device's disk
  * @q: configured and stopped
@@ -351,14 +383,20 @@ int kvs_blkq_start(struct kvs_blkq *q)
 	q->io = kvcalloc(q->vq->cfg.num, sizeof(*q->io), GFP_KERNEL_ACCOUNT);
 	if (!q->io)
 		return -ENOMEM;
+	ret = kvs_blk_room_init(&q->room, q->vq->cfg.num);
+	if (ret)
+		goto err_free;
+	q->starved = false;
 	init_llist_head(&q->done);
 	INIT_LIST_HEAD(&q->polled);
 	q->pinned = 0;
 	ret = kvs_vq_start(q->vq);
-	if (ret) {
-		kvfree(q->io);
-		q->io = NULL;
-	}
+	if (ret)
+		goto err_free;
+	return 0;
+
+err_free:
+	blkq_free(q);
 	return ret;
 }
 
@@ -403,6 +441,5 @@ void kvs_blkq_stop(struct kvs_blkq *q)
 		return;
 	kvs_worker_flush(q->vq->worker);
 	kvs_vq_stop(q->vq);
-	kvfree(q->io);
-	q->io = NULL;
+	blkq_free(q);
 }
