@@ -79,6 +79,11 @@ bool kvs_blk_bio_submit(struct kvs_blk_io *io)
 	const struct kvs_blk_disk *disk = kvs_blk_io_disk(io);
 	struct bio *bio = &io->bio;
 
+	/* It may have been made so since; not every kernel refuses the bio. */
+	if (io->op == KVS_BLK_WRITE && unlikely(bdev_read_only(disk->bdev))) {
+		kvs_blk_io_done(io, -EPERM);
+		return true;
+	}
 	if (kvs_blk_sync_cache(disk, io->sector << KVS_SECTOR_SHIFT,
 			       io->len ?: disk->lim.capacity << KVS_SECTOR_SHIFT,
 			       io->op == KVS_BLK_WRITE))

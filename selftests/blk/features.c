@@ -6,6 +6,7 @@
  */
 #include <endian.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -266,6 +267,24 @@ TEST("B-08 a disk that becomes larger, and smaller, while it runs")
 	EXPECT_EQ(wr(&d, 2048, 1), VIRTIO_BLK_S_IOERR);
 	EXPECT_EQ(wr(&d, 2040, 1), 0);
 	EXPECT_ERR(ioctl(d.dev.fd, KVASIR_BLK_GET_CAPACITY, NULL), EFAULT);
+	kvt_disk_close(&d);
+}
+
+TEST("B-03 a block device made read-only under a guest: errors, no writes")
+{
+	int fd = kvt_nullblk("kvtro", ""), on = 1, off = 0;
+	struct kvt_disk d;
+
+	kvt_disk_open(&d, 1, 64, V1 | EV | FLUSH, 1 << 20);
+	ASSERT_EQ(kvt_disk_backend(&d, fd, 0, 0, NULL), 0);
+	EXPECT_EQ(wr(&d, 8, 1), 0);
+	ASSERT_OK(ioctl(fd, BLKROSET, &on));
+	EXPECT_EQ(wr(&d, 8, 2), VIRTIO_BLK_S_IOERR);
+	EXPECT_EQ(rd(&d, 8), 1);
+	EXPECT_EQ(kvt_disk_io(&d, 0, VIRTIO_BLK_T_FLUSH, 0, NULL, 0), 0);
+	ASSERT_OK(ioctl(fd, BLKROSET, &off));
+	EXPECT_EQ(wr(&d, 8, 3), 0);
+	EXPECT_EQ(rd(&d, 8), 3);
 	kvt_disk_close(&d);
 }
 
