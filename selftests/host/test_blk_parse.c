@@ -208,6 +208,39 @@ TEST("B-04 discard and write-zeroes ranges")
 	free(f);
 }
 
+TEST("B-04 secure erase: whole units of the disk, or not at all")
+{
+	const uint32_t E = VIRTIO_BLK_T_SECURE_ERASE;
+	struct fix *f = fix_new();
+
+	range(f, E, 0, 8, 0, 1);
+	decided(f, VIRTIO_BLK_S_UNSUPP);
+	f->lim.max_secure_erase = 60;
+	range(f, E, 101, 33, 0, 2);
+	EXPECT_EQ(f->req.op, KVS_BLK_SECURE_ERASE);
+	EXPECT_EQ(f->req.nr_range, 2);
+	EXPECT_EQ(f->req.range[1].sector, 101);
+	EXPECT_EQ(f->req.range[1].nr, 33);
+	EXPECT(!f->req.range[1].unmap, "unmap flag");
+	f->lim.erase_align = 12;
+	range(f, E, 24, 60, 0, 1);
+	EXPECT_EQ(f->req.op, KVS_BLK_SECURE_ERASE);
+	range(f, E, 24, 61, 0, 1);
+	decided(f, VIRTIO_BLK_S_IOERR);
+	range(f, E, 24, 72, 0, 1);
+	decided(f, VIRTIO_BLK_S_IOERR);
+	range(f, E, 25, 12, 0, 1);
+	decided(f, VIRTIO_BLK_S_IOERR);
+	range(f, E, CAP - 4, 12, 0, 1);
+	decided(f, VIRTIO_BLK_S_IOERR);
+	range(f, E, 24, 12, 1, 1);
+	decided(f, VIRTIO_BLK_S_UNSUPP);
+	f->lim.readonly = true;
+	range(f, E, 24, 12, 0, 1);
+	decided(f, VIRTIO_BLK_S_IOERR);
+	free(f);
+}
+
 TEST("B-05 unknown types, get-id of any size")
 {
 	struct fix *f = fix_new();

@@ -432,7 +432,7 @@ TEST("a disk goes in, its size comes out")
 	EXPECT_EQ(arg->flags, KVASIR_BLK_F_READONLY);
 	EXPECT_EQ(arg->logical_block_size, 4096);
 	EXPECT(!memcmp(arg->serial, o.serial, 20), "serial");
-	EXPECT_EQ(arg->reserved, 0);
+	EXPECT_EQ(arg->timeout_ms, 0);
 	EXPECT_EQ(info.capacity, 2048);
 	EXPECT_EQ(info.max_discard_sectors, 7);
 	EXPECT_EQ(info.max_write_zeroes_sectors, 9);
@@ -447,7 +447,7 @@ TEST("a disk goes in, its size comes out")
 	o.serial = NULL;
 	o.fd = -1;
 	EXPECT_EQ(kvasir_blk_start(dev, &o, NULL), -EBADF);
-	info.sz--;
+	info.sz = offsetof(struct kvasir_blk_info, physical_block_size) - 1;
 	o.fd = 9;
 	EXPECT_EQ(kvasir_blk_start(dev, &o, &info), -EINVAL);
 	EXPECT_EQ(fake.nr, 0);

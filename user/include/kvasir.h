@@ -118,6 +118,15 @@ int kvasir_queue_setup(struct kvasir_dev *dev,
 /* Replace the call eventfd of a queue, running or not; -1: none. */
 int kvasir_queue_set_call(struct kvasir_dev *dev, uint32_t index, int fd);
 
+/*
+ * A further thread for a device's queues, named by @worker, and which thread
+ * serves a queue, running or not. Without them each queue of a blk device has a
+ * thread of its own, and a net device one for both.
+ */
+int kvasir_worker_create(struct kvasir_dev *dev, uint32_t *worker);
+int kvasir_queue_set_worker(struct kvasir_dev *dev, uint32_t index,
+			    uint32_t worker);
+
 /* Where a stopped queue would go on. */
 int kvasir_queue_get_base(struct kvasir_dev *dev, uint32_t index,
 			  uint32_t *base);
@@ -132,6 +141,8 @@ struct kvasir_blk_opts {
 	bool readonly;
 	uint32_t logical_block_size;	/* 0: the device's own, or 512 */
 	const char *serial;	/* up to 20 bytes, or NULL */
+	bool writethrough;	/* begin so; see kvasir_blk_set_writeback() */
+	bool polled;		/* poll for completions where the disk can */
 };
 
 struct kvasir_blk_info {
@@ -139,6 +150,17 @@ struct kvasir_blk_info {
 	uint64_t capacity;	/* 512-byte sectors */
 	uint32_t max_discard_sectors;	/* 0: cannot */
 	uint32_t max_write_zeroes_sectors;
+	/* Later additions; 0 from a module that does not tell. */
+	uint32_t physical_block_size;	/* bytes */
+	uint32_t alignment_offset;	/* bytes to the first physical block */
+	uint32_t io_min;	/* bytes */
+	uint32_t io_opt;	/* bytes; 0: nothing known */
+	uint32_t seg_max;	/* data segments of one request */
+	uint32_t discard_align_sectors;
+	uint32_t max_secure_erase_sectors;	/* 0: cannot */
+	uint32_t secure_erase_align_sectors;
+	bool unmap;		/* write-zeroes may deallocate */
+	bool polled;		/* completions are polled for */
 };
 
 /* Start all configured queues of a blk device on a disk; @info may be NULL. */
@@ -146,6 +168,14 @@ int kvasir_blk_start(struct kvasir_dev *dev, const struct kvasir_blk_opts *opts,
 		     struct kvasir_blk_info *info);
 /* Waits for requests in flight. */
 int kvasir_blk_stop(struct kvasir_dev *dev);
+/*
+ * Of a started disk: may completed writes wait in a cache for a flush? When it
+ * is switched off (a call that lasts as long as a flush), what is complete is
+ * durable, and so is every write taken later when it completes.
+ */
+int kvasir_blk_set_writeback(struct kvasir_dev *dev, bool on);
+/* Of a started disk: find its size anew; 512-byte sectors. */
+int kvasir_blk_get_capacity(struct kvasir_dev *dev, uint64_t *sectors);
 
 /* ---- what the module knows (generic netlink; needs CAP_NET_ADMIN) ---- */
 

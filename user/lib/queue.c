@@ -4,7 +4,7 @@
  * is H1 of the data path, the call eventfd H5.
  */
 #include <errno.h>
-#include <linux/vhost.h>
+#include <linux/kvasir.h>
 
 #include "internal.h"
 
@@ -93,6 +93,35 @@ int kvasir_queue_set_call(struct kvasir_dev *dev, uint32_t index, int fd)
 		return -EINVAL;
 	return set_file(dev, VHOST_SET_VRING_CALL, index, fd,
 			"VHOST_SET_VRING_CALL");
+}
+
+int kvasir_worker_create(struct kvasir_dev *dev, uint32_t *worker)
+{
+	struct vhost_worker_state state = { 0 };
+	int ret;
+
+	if (!dev || !worker)
+		return -EINVAL;
+	ret = kvl_ioctl(dev, VHOST_NEW_WORKER, &state, "VHOST_NEW_WORKER");
+	if (ret < 0)
+		return ret;
+	*worker = state.worker_id;
+	return 0;
+}
+
+int kvasir_queue_set_worker(struct kvasir_dev *dev, uint32_t index,
+			    uint32_t worker)
+{
+	struct vhost_vring_worker arg = {
+		.index = index, .worker_id = worker,
+	};
+	int ret;
+
+	if (!dev)
+		return -EINVAL;
+	ret = kvl_ioctl(dev, VHOST_ATTACH_VRING_WORKER, &arg,
+			"VHOST_ATTACH_VRING_WORKER");
+	return ret < 0 ? ret : 0;
 }
 
 int kvasir_queue_get_base(struct kvasir_dev *dev, uint32_t index,
