@@ -141,7 +141,10 @@ static int parse(int argc, char **argv, struct run_args *a)
 		  .help = "disk, may be repeated (a comma in PATH: ,,):\n"
 			  "  backend=auto|kvasir|user\n"
 			  "  queues=N        default: one per vCPU\n"
+			  "  workers=N       threads for them: one each\n"
 			  "  readonly\n"
+			  "  cache=writeback|writethrough\n"
+			  "  poll=on|off     for completions (off)\n"
 			  "  serial=TEXT     up to 20 characters" },
 		{ .name = "no-rng", .kind = OPT_CLEAR, .dst = &a->o.rng,
 		  .help = "no entropy device" },

@@ -14,6 +14,7 @@ static const struct cli_verb verbs[] = {
 	{ "run", cmd_run, "boot a guest and stay with it to its end" },
 	{ "ps", cmd_ps, "list running guests" },
 	{ "stop", cmd_stop, "end a guest" },
+	{ "resize", cmd_resize, "tell a guest that its disks have another size" },
 	{ "console", cmd_console, "attach the terminal to a guest's console" },
 	{ "stats", cmd_stats, "devices, queues and counters of the module" },
 	{ "trace", cmd_trace, "profile VM exits" },

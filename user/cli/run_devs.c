@@ -116,7 +116,7 @@ static int get_backend(struct keys *k, enum backend *out, const char *key,
 		      "not a backend (auto, kvasir, vhost or user)");
 }
 
-static int get_packed(struct keys *k, bool *out, const char *key,
+static int get_on_off(struct keys *k, bool *out, const char *key,
 		      const char *value)
 {
 	if (value && !strcmp(value, "on"))
@@ -232,7 +232,7 @@ static int net_key(struct keys *k, void *dst, const char *key,
 	if (!strcmp(key, "mac"))
 		return get_mac(k, net->mac, key, value);
 	if (!strcmp(key, "packed"))
-		return get_packed(k, &net->packed, key, value);
+		return get_on_off(k, &net->packed, key, value);
 	return refuse(k, key, value,
 		      "unknown key (tap, bridge, backend, queues, mac, packed)");
 }
@@ -267,6 +267,18 @@ int run_devs_net(void *dst, const char *value)
 
 /* ---- --disk ---- */
 
+static int get_cache(struct keys *k, bool *writethrough, const char *key,
+		     const char *value)
+{
+	if (value && !strcmp(value, "writeback"))
+		*writethrough = false;
+	else if (value && !strcmp(value, "writethrough"))
+		*writethrough = true;
+	else
+		return refuse(k, key, value, "writeback or writethrough");
+	return 0;
+}
+
 static int disk_key(struct keys *k, void *dst, const char *key,
 		    const char *value)
 {
@@ -289,8 +301,15 @@ static int disk_key(struct keys *k, void *dst, const char *key,
 		disk->readonly = true;
 		return 0;
 	}
+	if (!strcmp(key, "workers"))
+		return get_queues(k, &disk->workers, VIRTIO_MAX_QUEUES, key,
+				  value);
+	if (!strcmp(key, "cache"))
+		return get_cache(k, &disk->writethrough, key, value);
+	if (!strcmp(key, "poll"))
+		return get_on_off(k, &disk->poll, key, value);
 	return refuse(k, key, value,
-		      "unknown key (backend, queues, readonly, serial)");
+		      "unknown key (backend, queues, workers, readonly, cache, poll, serial)");
 }
 
 int run_devs_disk(void *dst, const char *value)

@@ -115,6 +115,19 @@ static enum after do_kill(struct control *ctl, struct client *c)
 	return CLOSE;
 }
 
+static enum after do_resize(struct control *ctl, struct client *c)
+{
+	struct json_object *reply = json_object_new_object();
+	int ret;
+
+	json_object_object_add(reply, "ok", json_object_new_boolean(true));
+	ret = ctl->ops->resize(ctl->ctx, reply);
+	if (!ret)
+		return send_reply(c, reply) ? KEEP : CLOSE;
+	json_object_put(reply);
+	return reply_error(c, strerror(-ret)) ? KEEP : CLOSE;
+}
+
 /* The console sends the answer itself, between having room for the client and
  * the first output: what follows the answer belongs to the guest.
  */
@@ -144,6 +157,7 @@ static enum after dispatch(struct control *ctl, struct client *c,
 		{ "info", do_info },
 		{ "stop", do_stop },
 		{ "kill", do_kill },
+		{ "resize", do_resize },
 		{ "console", do_console },
 	};
 	unsigned int i;

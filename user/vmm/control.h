@@ -8,6 +8,7 @@
  *   {"cmd":"info"}     name, pid, kernel, cpus, mem, uptime_ms, devices
  *   {"cmd":"stop"}     press the power button; the guest decides
  *   {"cmd":"kill"}     end the guest now
+ *   {"cmd":"resize"}   measure the disks anew: disks (name, bytes, changed)
  *   {"cmd":"console"}  after the answer the connection is the console
  *
  * A request that cannot be understood is answered and ends the connection, and
@@ -32,6 +33,8 @@ struct control_ops {
 	/* 0 or -errno */
 	int (*stop)(void *ctx);
 	void (*kill)(void *ctx);
+	/* Add the members of "resize" to @reply. 0 or -errno. */
+	int (*resize)(void *ctx, struct json_object *reply);
 	/* Takes @fd over, after sending @greeting, if it returns 0. */
 	int (*console)(void *ctx, int fd, const char *greeting);
 };

@@ -4,11 +4,13 @@
  * the queues: the module or this process.
  */
 #include <errno.h>
+#include <linux/kvasir.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dev_blk.h"
 #include "run.h"
@@ -34,6 +36,8 @@ static struct kvasir_blk_opts backend_opts(const struct blk_dev *blk,
 		.readonly = blk->disk.readonly,
 		.logical_block_size = blk->disk.block_size,
 		.serial = serial,
+		.writethrough = !blk->config.wce,
+		.polled = blk->poll,
 	};
 }
 
@@ -78,6 +82,7 @@ static void blk_stop(struct virtio_dev *dev)
 	struct blk_dev *blk = to_blk(dev);
 	unsigned int i;
 
+	blk->config.wce = !blk->writethrough;
 	soft_stop(blk->watch);
 	link_stop(blk->link);
 	for (i = 0; i < dev->nr_queues && blk->user[i]; i++)
@@ -89,6 +94,50 @@ static void blk_call_changed(struct virtio_dev *dev, struct vq *vq)
 {
 	if (to_blk(dev)->link)
 		link_set_call(to_blk(dev)->link, vq, vq->index);
+}
+
+/*
+ * VIRTIO_BLK_F_CONFIG_WCE (5.2.4): the one byte a driver may write. What it has
+ * been told is written is durable when write-through is in force.
+ */
+static void blk_config_write(struct virtio_dev *dev, uint32_t offset,
+			     const void *data, uint32_t len)
+{
+	struct blk_dev *blk = to_blk(dev);
+	int ret;
+
+	if (offset != offsetof(struct virtio_blk_config, wce) || len != 1 ||
+	    !(dev->features & BIT(VIRTIO_BLK_F_CONFIG_WCE)))
+		return;
+	__atomic_store_n(&blk->config.wce, *(const uint8_t *)data & 1,
+			 __ATOMIC_SEQ_CST);
+	if (blk->link)
+		ret = link_set_writeback(blk->link, blk->config.wce);
+	else
+		ret = blk->config.wce || blk->limits.readonly ? 0 :
+		      fdatasync(blk->disk.fd);
+	if (ret)
+		virtio_needs_reset(dev);
+}
+
+int blk_resize(struct virtio_dev *dev, uint64_t *bytes)
+{
+	struct blk_dev *blk = to_blk(dev);
+	int ret;
+
+	ret = disk_measure(&blk->disk);
+	*bytes = blk->disk.capacity * KVS_SECTOR_SIZE;
+	if (ret <= 0)
+		return ret;
+	/* Requests in front of a new end are good before the driver knows. */
+	__atomic_store_n(&blk->limits.capacity, blk->disk.capacity,
+			 __ATOMIC_SEQ_CST);
+	ret = blk->link ? link_update_capacity(blk->link) : 0;
+	if (ret)
+		return ret;
+	blk->config.capacity = blk->disk.capacity;
+	virtio_config_changed(dev);
+	return 1;
 }
 
 static void blk_destroy(struct virtio_dev *dev)
@@ -109,6 +158,7 @@ static const struct virtio_ops blk_virtio_ops = {
 	.start = blk_start,
 	.stop = blk_stop,
 	.call_changed = blk_call_changed,
+	.config_write = blk_config_write,
 	.destroy = blk_destroy,
 };
 
@@ -150,8 +200,14 @@ static int link_prepare(struct blk_dev *blk, const struct disk_opts *opts)
 {
 	struct kvasir_blk_opts o = backend_opts(blk, opts->serial);
 	struct kvasir_blk_info KVASIR_OPTS(info);
-	int ret;
+	int ret = 0;
 
+	if (opts->workers)
+		ret = link_share_workers(blk->link, blk->v.nr_queues,
+					 opts->workers);
+	if (ret)
+		return vmm_err(blk->v.vm, ret, "%s: workers=%u: %s", blk->name,
+			       opts->workers, strerror(-ret));
 	ret = link_probe_blk(blk->link, &o, &info);
 	if (ret)
 		return vmm_err_class(blk->v.vm, ret == -EBUSY ? EXIT_DISK :
@@ -163,6 +219,11 @@ static int link_prepare(struct blk_dev *blk, const struct disk_opts *opts)
 	blk->limits.capacity = info.capacity;
 	blk->limits.max_discard = info.max_discard_sectors;
 	blk->limits.max_write_zeroes = info.max_write_zeroes_sectors;
+	blk->limits.max_secure_erase = info.max_secure_erase_sectors;
+	blk->limits.erase_align = info.secure_erase_align_sectors;
+	blk->disk.discard_align = info.discard_align_sectors;
+	if (!blk->disk.io_min)
+		blk->disk.io_min = info.io_min;
 
 	ret = soft_create(&blk->v, blk->name, &blk->watch);
 	if (ret)
@@ -200,7 +261,14 @@ static void describe_ranges(struct blk_dev *blk)
 		blk->v.offered |= BIT(VIRTIO_BLK_F_DISCARD);
 		c->max_discard_sectors = lim->max_discard;
 		c->max_discard_seg = KVS_BLK_MAX_RANGES;
-		c->discard_sector_alignment =
+		c->discard_sector_alignment = blk->disk.discard_align ?:
+			lim->block_size >> KVS_SECTOR_SHIFT;
+	}
+	if (lim->max_secure_erase) {
+		blk->v.offered |= BIT(VIRTIO_BLK_F_SECURE_ERASE);
+		c->max_secure_erase_sectors = lim->max_secure_erase;
+		c->max_secure_erase_seg = KVS_BLK_MAX_RANGES;
+		c->secure_erase_sector_alignment = lim->erase_align ?:
 			lim->block_size >> KVS_SECTOR_SHIFT;
 	}
 	if (lim->max_write_zeroes) {
@@ -209,6 +277,21 @@ static void describe_ranges(struct blk_dev *blk)
 		c->max_write_zeroes_seg = KVS_BLK_MAX_RANGES;
 		c->write_zeroes_may_unmap = 1;
 	}
+}
+
+/* In logical blocks, but for the exponent and the offset of physical ones. */
+static void describe_topology(struct blk_dev *blk)
+{
+	struct virtio_blk_config *c = &blk->config;
+	const struct disk *disk = &blk->disk;
+	uint32_t block = disk->block_size;
+
+	c->blk_size = blk->limits.block_size;
+	c->physical_block_exp = __builtin_ctz(disk->phys_size / block);
+	c->alignment_offset = disk->phys_offset / block;
+	c->min_io_size = (disk->io_min > disk->phys_size ? disk->io_min :
+			  disk->phys_size) / block;
+	c->opt_io_size = disk->io_opt / block;
 }
 
 static void describe(struct blk_dev *blk, const char *path)
@@ -222,10 +305,12 @@ static void describe(struct blk_dev *blk, const char *path)
 	blk->v.offered = RING_BITS;
 	if (blk->link)
 		blk->v.offered &= link_features(blk->link);
-	blk->v.offered |= BIT(VIRTIO_BLK_F_SEG_MAX) |
+	blk->v.offered |= BIT(VIRTIO_BLK_F_SIZE_MAX) |
+			  BIT(VIRTIO_BLK_F_SEG_MAX) |
 			  BIT(VIRTIO_BLK_F_BLK_SIZE) |
 			  BIT(VIRTIO_BLK_F_TOPOLOGY) |
-			  BIT(VIRTIO_BLK_F_FLUSH);
+			  BIT(VIRTIO_BLK_F_FLUSH) |
+			  BIT(VIRTIO_BLK_F_CONFIG_WCE);
 	if (blk->limits.readonly)
 		blk->v.offered |= BIT(VIRTIO_BLK_F_RO);
 	if (blk->v.nr_queues > 1)
@@ -233,10 +318,10 @@ static void describe(struct blk_dev *blk, const char *path)
 
 	c->capacity = blk->limits.capacity;
 	c->seg_max = BLK_QUEUE_MAX - 2;	/* header and status */
-	c->blk_size = blk->limits.block_size;
-	c->physical_block_exp =
-		__builtin_ctz(disk->phys_size / disk->block_size);
-	c->min_io_size = disk->phys_size / disk->block_size;
+	/* so that the largest request is one the module takes */
+	c->size_max = KVASIR_BLK_MAX_BYTES / BLK_QUEUE_MAX;
+	c->wce = !blk->writethrough;
+	describe_topology(blk);
 	c->num_queues = blk->v.nr_queues;
 	describe_ranges(blk);
 	blk->v.config = c;
@@ -286,6 +371,10 @@ int blk_create(struct vm *vm, const struct disk_opts *opts, unsigned int nr,
 		return vmm_err_class(vm, EXIT_USAGE, -EINVAL,
 				     "disk%u: queues=%u: 1 to %u", nr,
 				     opts->queues, VIRTIO_MAX_QUEUES);
+	if (opts->workers > VIRTIO_MAX_QUEUES)
+		return vmm_err_class(vm, EXIT_USAGE, -EINVAL,
+				     "disk%u: workers=%u: 1 to %u", nr,
+				     opts->workers, VIRTIO_MAX_QUEUES);
 	if (opts->serial && strlen(opts->serial) > VIRTIO_BLK_ID_BYTES)
 		return vmm_err_class(vm, EXIT_USAGE, -EINVAL,
 				     "disk%u: serial '%s': up to %u characters",
@@ -301,6 +390,9 @@ int blk_create(struct vm *vm, const struct disk_opts *opts, unsigned int nr,
 	blk->v.nr_queues = opts->queues ? opts->queues :
 			   vm->nr_vcpus < VIRTIO_MAX_QUEUES ?
 			   vm->nr_vcpus : VIRTIO_MAX_QUEUES;
+	blk->writethrough = opts->writethrough;
+	blk->poll = opts->poll;
+	blk->config.wce = !opts->writethrough;
 	blk->disk.fd = -1;
 	for (i = 0; i < VIRTIO_MAX_QUEUES; i++)
 		blk->v.vqs[i].max = BLK_QUEUE_MAX;

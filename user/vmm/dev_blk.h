@@ -20,6 +20,8 @@ struct blk_dev {
 	char name[16];
 	struct disk disk;
 	struct kvs_blk_limits limits;
+	bool writethrough;	/* how the device starts */
+	bool poll;
 	struct link *link;	/* a kernel backend */
 	struct soft *watch;	/* of its errors */
 	struct blk_user *user[VIRTIO_MAX_QUEUES];	/* or this process */

@@ -49,7 +49,6 @@ struct blk_user {
 	unsigned int inflight;
 	uint32_t bounced;	/* bytes of bounce buffers in flight */
 	bool bounce_wait;	/* a chain was given back for want of them */
-	bool write_through;
 	struct blk_slot *slot;
 };
 
@@ -158,8 +157,9 @@ static void prep_rw(struct blk_user *u, struct blk_slot *s,
 	} else {
 		io_uring_prep_readv(sqe, fd, s->iov, s->nr_iov, off);
 	}
-	/* 5.2.6.2: without FLUSH a completed write is on the disk */
-	if (write && u->write_through)
+	/* 5.2.6.2: write-through: a completed write is on the disk */
+	if (write && (!__atomic_load_n(&u->blk->config.wce, __ATOMIC_RELAXED) ||
+		      !(u->blk->v.features & BIT(VIRTIO_BLK_F_FLUSH))))
 		sqe->rw_flags = RWF_DSYNC;
 }
 
@@ -461,7 +461,6 @@ void blk_user_destroy(struct blk_user *u)
 
 int blk_user_start(struct blk_user *u)
 {
-	u->write_through = !(u->blk->v.features & BIT(VIRTIO_BLK_F_FLUSH));
 	return soft_start(u->soft);
 }
 

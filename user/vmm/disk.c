@@ -101,20 +101,49 @@ static int lock_file(const struct request *r, const struct disk *disk)
 	return disk_err(r, EXIT_DISK, -errno, strerror(errno));
 }
 
-static int measure(const struct request *r, struct disk *disk)
+int disk_measure(struct disk *disk)
 {
-	unsigned int phys = SECTOR;
-	int logical = SECTOR;
+	uint64_t before = disk->capacity;
+	off_t end = lseek(disk->fd, 0, SEEK_END);
 
-	if (disk->blockdev &&
-	    (ioctl(disk->fd, BLKGETSIZE64, &disk->bytes) < 0 ||
-	     ioctl(disk->fd, BLKSSZGET, &logical) < 0 ||
-	     ioctl(disk->fd, BLKPBSZGET, &phys) < 0))
-		return disk_err(r, EXIT_NO_FILE, -errno, strerror(errno));
-	disk->block_size = logical;
-	disk->phys_size = phys > disk->block_size ? phys : disk->block_size;
+	if (end < 0)
+		return -errno;
+	disk->bytes = end;
 	disk->capacity = disk->bytes / disk->block_size *
 			 (disk->block_size / SECTOR);
+	return disk->capacity != before;
+}
+
+static int blockdev_limits(struct disk *disk)
+{
+	unsigned int phys, io_min, io_opt;
+	int logical, offset;
+
+	if (ioctl(disk->fd, BLKSSZGET, &logical) < 0 ||
+	    ioctl(disk->fd, BLKPBSZGET, &phys) < 0 ||
+	    ioctl(disk->fd, BLKIOMIN, &io_min) < 0 ||
+	    ioctl(disk->fd, BLKIOOPT, &io_opt) < 0 ||
+	    ioctl(disk->fd, BLKALIGNOFF, &offset) < 0)
+		return -errno;
+	disk->block_size = logical;
+	disk->phys_size = phys > disk->block_size ? phys : disk->block_size;
+	disk->phys_offset = offset > 0 ? offset : 0;
+	disk->io_min = io_min;
+	disk->io_opt = io_opt;
+	return 0;
+}
+
+static int measure(const struct request *r, struct disk *disk)
+{
+	int ret;
+
+	disk->block_size = SECTOR;
+	disk->phys_size = SECTOR;
+	ret = disk->blockdev ? blockdev_limits(disk) : 0;
+	if (!ret)
+		ret = disk_measure(disk);
+	if (ret < 0)
+		return disk_err(r, EXIT_NO_FILE, ret, strerror(-ret));
 	if (!disk->capacity)
 		return disk_err(r, EXIT_NO_FILE, -EINVAL,
 				"smaller than a sector");

@@ -14,6 +14,9 @@ struct disk {
 	uint64_t capacity;	/* 512-byte sectors, whole logical blocks */
 	uint32_t block_size;	/* logical */
 	uint32_t phys_size;	/* physical, at least logical */
+	uint32_t phys_offset;	/* of the first physical block, bytes */
+	uint32_t io_min, io_opt;	/* bytes; 0: nothing known */
+	uint32_t discard_align;	/* sectors */
 	bool can_discard;	/* and deallocate zeroes */
 };
 
@@ -28,6 +31,8 @@ struct disk {
  */
 int disk_open(struct vm *vm, const char *label, const struct disk_opts *opts,
 	      bool claim, struct disk *disk);
+/* Find the size anew. Return: 1 when it changed, 0, or -errno. */
+int disk_measure(struct disk *disk);
 void disk_close(struct disk *disk);
 
 #endif /* KVASIR_DISK_H */

@@ -192,6 +192,43 @@ int link_start_blk(struct link *link, const struct kvasir_blk_opts *opts)
 	return ret;
 }
 
+int link_share_workers(struct link *link, unsigned int nr_queues,
+		       unsigned int nr_workers)
+{
+	uint32_t worker[VIRTIO_MAX_QUEUES];
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < nr_workers; i++) {
+		ret = kvasir_worker_create(link->backend, &worker[i]);
+		if (ret)
+			return ret;
+	}
+	for (i = 0; i < nr_queues; i++) {
+		ret = kvasir_queue_set_worker(link->backend, i,
+					      worker[i % nr_workers]);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int link_set_writeback(struct link *link, bool on)
+{
+	return link->running ? kvasir_blk_set_writeback(link->backend, on) : 0;
+}
+
+int link_update_capacity(struct link *link)
+{
+	uint64_t sectors;
+	int ret;
+
+	if (!link->running)
+		return 0;
+	ret = kvasir_blk_get_capacity(link->backend, &sectors);
+	return ret == -ENXIO ? 0 : ret;	/* stopped meanwhile */
+}
+
 int link_park_queue(struct link *link, unsigned int index)
 {
 	struct kvasir_queue_opts KVASIR_OPTS(q,

@@ -50,6 +50,12 @@ int link_start_net(struct link *link, int tap_fd);
 void link_stop_queue(struct link *link, unsigned int index);
 int link_restart_queue(struct link *link, const struct vq *vq,
 		       unsigned int index, int tap_fd);
+/* Serve the first @nr_queues queues by @nr_workers threads, in turn. */
+int link_share_workers(struct link *link, unsigned int nr_queues,
+		       unsigned int nr_workers);
+/* For a running blk device; nothing to do, and 0, when it is not. */
+int link_set_writeback(struct link *link, bool on);
+int link_update_capacity(struct link *link);
 int link_start_blk(struct link *link, const struct kvasir_blk_opts *opts);
 /**
  * link_probe_blk() - let the backend look at a disk before any driver runs

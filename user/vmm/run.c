@@ -4,6 +4,7 @@
  * in reverse order.
  */
 #include <errno.h>
+#include <linux/virtio_ids.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -129,6 +130,35 @@ static void ctl_kill(void *ctx)
 	vm_stop(&m->vm, VM_STOPPED);
 }
 
+static int ctl_resize(void *ctx, struct json_object *reply)
+{
+	struct json_object *disks = json_object_new_array();
+	const struct machine *m = ctx;
+	unsigned int i;
+
+	json_object_object_add(reply, "disks", disks);
+	for (i = 0; i < m->nr_devs; i++) {
+		struct json_object *disk;
+		uint64_t bytes;
+		int ret;
+
+		if (m->devs[i]->id != VIRTIO_ID_BLOCK)
+			continue;
+		ret = blk_resize(m->devs[i], &bytes);
+		if (ret < 0)
+			return ret;
+		disk = json_object_new_object();
+		json_object_object_add(disk, "name",
+			json_object_new_string(m->devs[i]->name));
+		json_object_object_add(disk, "bytes",
+				       json_object_new_int64(bytes));
+		json_object_object_add(disk, "changed",
+				       json_object_new_boolean(ret));
+		json_object_array_add(disks, disk);
+	}
+	return 0;
+}
+
 static int ctl_console(void *ctx, int fd, const char *greeting)
 {
 	struct machine *m = ctx;
@@ -252,6 +282,7 @@ static int build_control(struct machine *m)
 		.info = ctl_info,
 		.stop = ctl_stop,
 		.kill = ctl_kill,
+		.resize = ctl_resize,
 		.console = ctl_console,
 	};
 

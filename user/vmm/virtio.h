@@ -105,7 +105,10 @@ struct disk_opts {
 	const char *path;
 	enum backend backend;
 	unsigned int queues;	/* 0: one per vCPU */
+	unsigned int workers;	/* threads for them; 0: one each */
 	bool readonly;
+	bool writethrough;	/* until the driver wants it otherwise */
+	bool poll;		/* for completions, where the disk can */
 	const char *serial;
 };
 
@@ -113,6 +116,14 @@ int net_create(struct vm *vm, const struct net_opts *opts, unsigned int nr,
 	       struct virtio_dev **out);
 int blk_create(struct vm *vm, const struct disk_opts *opts, unsigned int nr,
 	       struct virtio_dev **out);
+/**
+ * blk_resize() - the file or device may have another size: tell the driver
+ * @dev: made by blk_create()
+ * @bytes: what the driver sees of it now
+ *
+ * From any thread but one at a time. Return: 1 changed, 0 not, -errno.
+ */
+int blk_resize(struct virtio_dev *dev, uint64_t *bytes);
 int rng_create(struct vm *vm, struct virtio_dev **out);
 /* virtio-console on descriptors @in_fd (-1: no input) and @out_fd (-1: discard);
  * they stay the caller's.
