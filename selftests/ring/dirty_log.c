@@ -380,11 +380,15 @@ TEST("U-06 net, packed, in order: what changed in guest memory was logged")
 	shadow_net(NET | EV | PACKED | ORDER, 1000);
 }
 
-/* Five requests at a time, each of header, data and status. */
-static void shadow_blk(uint64_t features, uint16_t num)
+/*
+ * Five requests at a time, each of header, data and status. @odd: bytes the
+ * data begins behind a sector boundary of memory.
+ */
+static void shadow_blk(uint64_t features, uint16_t num, int fd,
+		       unsigned int odd)
 {
 	static uint8_t fill[1 << 20];
-	int fd = kvt_file(1 << 20), i, k;
+	int i, k;
 	struct shadow s = { 0 };
 	struct kvt_bio bio[5];
 	struct kvt_disk d;
@@ -404,7 +408,8 @@ static void shadow_blk(uint64_t features, uint16_t num)
 		for (k = 0; k < 5; k++) {
 			struct kvt_sg sg[3] = {
 				kvt_sg(&d.mem, bio[k].hdr, 16),
-				kvt_sg(&d.mem, bio[k].data, 512u * (k + 1)),
+				kvt_sg(&d.mem, bio[k].data + odd,
+				       512u * (k + 1)),
 				kvt_sg(&d.mem, bio[k].status, 1),
 			};
 
@@ -419,19 +424,25 @@ static void shadow_blk(uint64_t features, uint16_t num)
 		EXPECT(shadow_check(&s) > 15 * 512 / 2, "nothing was read");
 		for (k = 0; k < 5; k++)
 			ASSERT(kvt_ring_get(&d.q[0], NULL, NULL), "used");
-		ASSERT(!memcmp(bio[4].data, fill, 2560), "data changed");
+		ASSERT(!memcmp(bio[4].data + odd, fill, 2560), "data changed");
 	}
+	EXPECT_EQ(kvt_nl_counter(d.id, 0, KVASIR_C_BOUNCED), odd ? 400 : 0);
 	kvt_disk_close(&d);
 }
 
 TEST("U-06 block, split: what changed in guest memory was logged")
 {
-	shadow_blk(V1 | EV, 1024);
+	shadow_blk(V1 | EV, 1024, kvt_blockdev(KVT_RAMDISK), 0);
 }
 
 TEST("U-06 block, packed: what changed in guest memory was logged")
 {
-	shadow_blk(V1 | EV | PACKED, 1000);
+	shadow_blk(V1 | EV | PACKED, 1000, kvt_blockdev(KVT_RAMDISK), 0);
+}
+
+TEST("U-06 block, bounced: what changed in guest memory was logged")
+{
+	shadow_blk(V1 | EV, 1024, kvt_blockdev(KVT_RAMDISK), 100);
 }
 
 TEST("U-06 a log that cannot be written breaks the queue, and says so once")
