@@ -13,7 +13,6 @@ set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
 kind=${1:?kind} kdir=${2:?kernel folder}
-rel=$(kv_release "$kdir")
 image=$kdir/initrd-$kind.gz
 case $kind in
 l1)
@@ -49,19 +48,7 @@ for applet in $(busybox --list); do
 	[ "$applet" = busybox ] || ln -s busybox "$tree/bin/$applet"
 done
 
-# Built into this kernel, or a chain of files to load.
-: >"$tree/modules/order"
-for module in "${modules[@]}"; do
-	modprobe -d "$kdir" -S "$rel" --show-depends "$module"
-done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
-while read -r file; do
-	name=$(basename "$file" .xz)
-	case $file in
-	*.xz) xz -dc "$file" >"$tree/modules/$name" ;;
-	*) cp "$file" "$tree/modules/$name" ;;
-	esac
-	echo "$name" >>"$tree/modules/order"
-done
+kv_modules "$kdir" "$tree/modules" "${modules[@]}"
 
 cp "${files[@]}" "$tree/kvasir/"
 mv "$tree/kvasir/$(basename "${files[0]}")" "$tree/init"

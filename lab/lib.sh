@@ -55,6 +55,26 @@ kv_apt_update() {
 	apt-get -qq update
 }
 
+# kv_modules KERNEL-DIR FOLDER MODULE...: the modules and what they need into a
+# folder, unpacked, and into FOLDER/order in which order to load them; nothing
+# for one that is built into the kernel.
+kv_modules() {
+	local kdir=$1 folder=$2 module file name
+	shift 2
+	: >"$folder/order"
+	for module; do
+		modprobe -d "$kdir" -S "$(kv_release "$kdir")" --show-depends "$module"
+	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
+	while read -r file; do
+		name=$(basename "$file" .xz)
+		case $file in
+		*.xz) xz -dc "$file" >"$folder/$name" ;;
+		*) cp "$file" "$folder/$name" ;;
+		esac
+		echo "$name" >>"$folder/order"
+	done
+}
+
 # The archive that apt has for a suite; nothing if apt knows none.
 kv_mirror() {
 	# shellcheck disable=SC2016 # apt-get expands it
