@@ -18,7 +18,7 @@ KBUILD	:= lab/kbuild.sh $(if $(KDIR),-K $(KDIR),-k $(KERNEL))
 SUBMAKE	= $(MAKE) --no-print-directory O=$(O)
 
 .PHONY: all deps kmod user bpf selftests lab demo check check-host check-full check-debug \
-	bench-net style analyze install install-kmod uninstall clean distclean help
+	bench-net bench-blk style analyze install install-kmod uninstall clean distclean help
 .DEFAULT_GOAL := all
 
 all: kmod user bpf selftests
@@ -59,6 +59,9 @@ check-debug:
 
 bench-net:
 	@lab/bench.sh -k $(KERNEL) $(CASES)
+
+bench-blk:
+	@lab/bench.sh -a blk -k $(KERNEL) $(CASES)
 
 style:
 	@lab/deps.sh check
@@ -108,6 +111,7 @@ help:
 	@echo '                   check-full: with style, analysis and every kernel;'
 	@echo '                   check-debug: under a debug kernel, which is built first'
 	@echo 'make bench-net     the network path against vhost-net: KERNEL=, CASES="tx_insn ..."'
+	@echo 'make bench-blk     disks against QEMU: KERNEL=, CASES="insn_per_io_qd32 ..."'
 	@echo 'make style         checkpatch, shellcheck, codespell, sizes'
 	@echo 'make analyze       sparse, W=1, clang and its analyzer'
 	@echo 'make install       DESTDIR= PREFIX= [KDIR=, for the module]; uninstall'

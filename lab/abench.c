@@ -2,10 +2,11 @@
 /*
  * abench - 4 KiB random reads or writes by the kernel's asynchronous I/O.
  *
- *	abench read|write DEVICE DEPTH SECONDS
+ *	abench [-j] read|write DEVICE DEPTH SECONDS
  *
  * Keeps DEPTH direct requests in flight for SECONDS and prints one line,
- * "iops=N requests=N errors=N". Static and without a library of its own, so it
+ * "iops=N requests=N errors=N"; with -j as JSON, with the median and the 99th
+ * percentile of the time of a request. Static and without a library of its own, so it
  * costs little beside the device it measures, even in a guest that is itself
  * emulated.
  */
@@ -26,6 +27,9 @@
 
 #define BLOCK		4096
 #define MAX_DEPTH	1024
+/* Times of requests: SLOTS classes for each power of two of nanoseconds. */
+#define SLOTS		32
+#define POWERS		40
 
 struct bench {
 	int fd;
@@ -37,6 +41,11 @@ struct bench {
 	aio_context_t ctx;
 	uint64_t done;
 	uint64_t errors;
+	bool json;
+	double elapsed;
+	double turn;			/* when what is in flight was sent */
+	double since[MAX_DEPTH];
+	uint64_t times[POWERS * SLOTS];
 	struct iocb cb[MAX_DEPTH];
 	struct iocb *submit[MAX_DEPTH];
 	struct io_event events[MAX_DEPTH];
@@ -106,6 +115,33 @@ static int prepare(struct bench *b)
 	return 0;
 }
 
+static void count_time(struct bench *b, uint64_t ns)
+{
+	unsigned int power = 0;
+
+	while (ns >> power >= 2 * SLOTS && power < POWERS - 2)
+		power++;
+	ns >>= power;
+	if (ns >= 2 * SLOTS)
+		ns = 2 * SLOTS - 1;
+	/* below 2 * SLOTS ns each class is 1 ns; from there on by powers */
+	b->times[power * SLOTS + ns]++;
+}
+
+/* The upper end of the class that the @percent-th percentile is in. */
+static uint64_t percentile(const struct bench *b, unsigned int percent)
+{
+	uint64_t left = b->done * percent / 100, power;
+	unsigned int i;
+
+	for (i = 0; i < POWERS * SLOTS - 1 && left >= b->times[i]; i++)
+		left -= b->times[i];
+	if (i < 2 * SLOTS)
+		return i;
+	power = i / SLOTS - 1;
+	return (i - power * SLOTS + 1) << power;
+}
+
 /* Wait for at least one completion, count all there are, aim each anew. */
 static long reap(struct bench *b)
 {
@@ -114,8 +150,13 @@ static long reap(struct bench *b)
 	n = syscall(SYS_io_getevents, b->ctx, 1, b->depth, b->events, NULL);
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
+	b->turn = now();
 	for (i = 0; i < n; i++) {
-		struct iocb *cb = &b->cb[b->events[i].data];
+		uint64_t id = b->events[i].data;
+		struct iocb *cb = &b->cb[id];
+
+		count_time(b, (b->turn - b->since[id]) * 1e9);
+		b->since[id] = b->turn;
 
 		b->done++;
 		if (b->events[i].res != BLOCK)
@@ -126,9 +167,22 @@ static long reap(struct bench *b)
 	return n;
 }
 
+static void tell(const struct bench *b)
+{
+	if (b->json)
+		printf("{\"ios\":%llu,\"ns\":%.0f,\"p50\":%llu,\"p99\":%llu}\n",
+		       (unsigned long long)b->done, b->elapsed * 1e9,
+		       (unsigned long long)percentile(b, 50),
+		       (unsigned long long)percentile(b, 99));
+	else
+		printf("iops=%.0f requests=%llu errors=%llu\n",
+		       b->done / b->elapsed, (unsigned long long)b->done,
+		       (unsigned long long)b->errors);
+}
+
 static int run(struct bench *b)
 {
-	double start, elapsed;
+	double start;
 	long n;
 	int ret;
 
@@ -136,7 +190,8 @@ static int run(struct bench *b)
 	if (ret)
 		return ret;
 	start = now();
-	n = b->depth;
+	for (n = 0; n < b->depth; n++)
+		b->since[n] = start;
 	do {
 		ret = submit(b, n);
 		if (ret)
@@ -144,11 +199,9 @@ static int run(struct bench *b)
 		n = reap(b);
 		if (n < 0)
 			return n;
-		elapsed = now() - start;
-	} while (elapsed < b->seconds);
-
-	printf("iops=%.0f requests=%llu errors=%llu\n", b->done / elapsed,
-	       (unsigned long long)b->done, (unsigned long long)b->errors);
+		b->elapsed = b->turn - start;
+	} while (b->elapsed < b->seconds);
+	tell(b);
 	return b->errors ? -EIO : 0;
 }
 
@@ -168,8 +221,13 @@ int main(int argc, char **argv)
 	static struct bench b = { .random = 0x9e3779b97f4a7c15 };
 	int ret;
 
+	if (argc > 1 && !strcmp(argv[1], "-j")) {
+		b.json = true;
+		argv++;
+		argc--;
+	}
 	if (argc != 5 || (strcmp(argv[1], "read") && strcmp(argv[1], "write"))) {
-		fprintf(stderr, "usage: abench read|write DEVICE DEPTH SECONDS\n");
+		fprintf(stderr, "usage: abench [-j] read|write DEVICE DEPTH SECONDS\n");
 		return 2;
 	}
 	b.write = !strcmp(argv[1], "write");

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The chart of the network bench: one bar per row, the peer is the line at 1.
+"""The chart of a bench: one bar per row, the peer is the line at 1.
 
 All bars grow from 1.0 in a common direction: to the right is where we are
 ahead. For figures that are better when less (instructions, kicks, latency)
@@ -9,7 +9,7 @@ as good and half as good are as far from the line.
 import html
 import math
 
-LEFT, RIGHT, TOP, STEP, BAR = 250, 330, 84, 24, 13
+LEFT, RIGHT, TOP, STEP, BAR = 290, 330, 84, 24, 13
 PLOT = 460
 TICKS = (0.125, 0.25, 0.5, 0.8, 1, 1.25, 2, 3, 4, 6, 8)
 MOST = 8    # a longer bar is cut, or it would squeeze all others
@@ -84,9 +84,9 @@ def bar(row, scale, y):
     return out
 
 
-def legend(y):
+def legend(title, y):
     return [
-        text(20, 28, "Network data path against its peers", 18, weight="bold"),
+        text(20, 28, title, 18, weight="bold"),
         text(20, 48, "Factor ahead of the peer (1 = equal, logarithmic). "
              f"Whiskers: quartile spread of the pair ratios. Bars are cut at {MOST}.", 12, fill=SOFT),
         f'<rect x="{LEFT}" y="{y}" width="12" height="10" fill="{AHEAD}"/>',
@@ -100,7 +100,7 @@ def legend(y):
     ]
 
 
-def chart(rows):
+def chart(title, rows):
     scale = Scale(rows)
     kernels = list(dict.fromkeys(r["kernel"] for r in rows))
     height = TOP + (len(rows) + len(kernels)) * STEP + 50
@@ -110,7 +110,7 @@ def chart(rows):
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" font-family="DejaVu Sans, Helvetica, sans-serif">',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-        *legend(60),
+        *legend(title, 60),
     ]
     labelled = [scale.x(1)]
     for tick in sorted(TICKS, key=lambda t: abs(math.log(t))):

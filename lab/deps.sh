@@ -3,7 +3,7 @@
 #
 # deps.sh - see that the packages for a purpose are installed.
 #
-#   deps.sh [--check] SET...      SET: build, lab, check, demo, debug-kernel
+#   deps.sh [--check] SET...      SET: build, lab, check, demo, debug-kernel, bench
 #
 # On Debian as root it installs what is missing; otherwise, or with --check, it
 # names it in one line and fails. Nothing missing: silent.
@@ -19,9 +19,12 @@ build=(make gcc libc6-dev pkg-config kmod cpio xz-utils python3 dpkg-dev
 lab=(qemu-system-x86 seabios busybox-static cpio kmod xz-utils zstd python3
 	iproute2)
 check=(libclang-rt-dev e2fsprogs perl shellcheck codespell sparse acpica-tools
-	mandoc)
+	mandoc xfsprogs dmsetup)
 demo=(debootstrap e2fsprogs iperf3)
 debug_kernel=(flex bison bc libssl-dev)
+# linux-perf only tells where instructions go; its version need not be that of
+# the kernel.
+bench=(qemu-system-common linux-perf)
 
 check_only=
 wanted=()
@@ -33,6 +36,7 @@ for arg; do
 	demo) wanted+=("${build[@]}" "${lab[@]}" "${demo[@]}") ;;
 	debug-kernel) wanted+=("${build[@]}" "${debug_kernel[@]}") ;;
 	--check) check_only=1 ;;
+	bench) wanted+=("${bench[@]}") ;;
 	-h | --help) kv_usage; exit ;;
 	*) say "unknown set '$arg' (see --help)"; exit 2 ;;
 	esac

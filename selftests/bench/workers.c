@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The threads behind network queues; see workers.h. */
+/* The threads behind queues; see workers.h. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -30,11 +30,13 @@ static bool text(const char *path, char *buf, size_t size)
 
 static bool is_worker(const char *comm)
 {
-	return !strncmp(comm, "vhost-", 6) || !strncmp(comm, "kvasir-net", 10);
+	return !strncmp(comm, "vhost-", 6) ||
+	       !strncmp(comm, "kvasir-net", 10) ||
+	       !strncmp(comm, "kvasir-blk", 10);
 }
 
-/* Tasks of a folder; a vhost worker may be a thread of its owner. */
-static void find_in(const char *dir)
+/* Tasks of a folder: workers, or all there are. */
+static void find_in(const char *dir, bool all)
 {
 	char path[288], comm[64];
 	struct dirent *e;
@@ -46,7 +48,7 @@ static void find_in(const char *dir)
 
 		snprintf(path, sizeof(path), "/proc/%d/comm", tid);
 		if (tid <= 0 || !text(path, comm, sizeof(comm)) ||
-		    !is_worker(comm))
+		    !(all || is_worker(comm)))
 			continue;
 		ASSERT(nr_tids < MAX_WORKERS, "too many workers");
 		tids[nr_tids++] = tid;
@@ -58,9 +60,18 @@ static void find(void)
 {
 	if (nr_tids)
 		return;
-	find_in("/proc");
-	find_in("/proc/self/task");
+	find_in("/proc", false);
+	/* a vhost worker may be a thread of its owner */
+	find_in("/proc/self/task", false);
 	ASSERT(nr_tids, "no worker thread found");
+}
+
+void workers_of(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	find_in(path, true);
 }
 
 static void add_one(struct workers *w, pid_t tid)

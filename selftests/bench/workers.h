@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel threads that serve network queues, ours or vhost's, from outside:
- * both are read from /proc in the same way.
+ * The threads that serve queues, from outside: those of the kernel, ours or
+ * vhost's, or those of a process. All are read from /proc in the same way.
  */
 #ifndef WORKERS_H
 #define WORKERS_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 struct workers {
 	unsigned int threads;
@@ -14,6 +15,8 @@ struct workers {
 	uint64_t cpu_ns;
 };
 
+/* Before all else: they are the threads that @pid has now. */
+void workers_of(pid_t pid);
 /* All of this machine: bench one node at a time. */
 void workers_read(struct workers *w);
 void workers_pin(int cpu);
