@@ -119,26 +119,12 @@ static void finish(struct shadow *s, struct kvt_bio *bio)
 
 static void reap_some(struct shadow *s, unsigned int keep)
 {
-	unsigned int q;
-	bool any;
+	struct kvt_bio *bio;
 
 	while (s->busy > keep) {
-		any = false;
-		for (q = 0; q < s->d.nr_queues; q++) {
-			while (kvt_ring_used(&s->d.q[q])) {
-				finish(s, kvt_bio_reap(&s->d, q, MS));
-				any = true;
-			}
-		}
-		if (any)
-			continue;
-		/* sleep where something is in flight */
-		for (q = 0; q < s->d.nr_queues; q++) {
-			if (s->d.q[q].nr_free == s->d.q[q].num)
-				continue;
-			ASSERT_EQ(kvt_ring_wait(&s->d.q[q], 1, MS), 0);
-			break;
-		}
+		bio = kvt_disk_reap(&s->d, MS);
+		ASSERT(bio, "no answer");
+		finish(s, bio);
 	}
 }
 

@@ -130,6 +130,20 @@ struct kvt_bio *kvt_bio_reap(struct kvt_disk *d, unsigned int q,
 	return bio;
 }
 
+struct kvt_bio *kvt_disk_reap(struct kvt_disk *d, unsigned int ms)
+{
+	unsigned int q;
+
+	for (q = 0; q < d->nr_queues; q++)
+		if (kvt_ring_used(&d->q[q]))
+			return kvt_bio_reap(d, q, ms);
+	/* sleep where something is in flight */
+	for (q = 0; q < d->nr_queues; q++)
+		if (d->q[q].nr_free != d->q[q].num)
+			return kvt_bio_reap(d, q, ms);
+	return NULL;
+}
+
 int kvt_disk_io(struct kvt_disk *d, unsigned int q, uint32_t type,
 		uint64_t sector, void *buf, uint32_t len)
 {
@@ -204,4 +218,24 @@ int kvt_nullblk(const char *name, const char *attrs)
 			SKIP("cannot make a null_blk device by configfs");
 	}
 	return kvt_blockdev(path, "null_blk");
+}
+
+bool kvt_run(const char *fmt, ...)
+{
+	char cmd[1024], line[256];
+	va_list ap;
+	FILE *out;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(cmd, sizeof(cmd) - 5, fmt, ap);
+	va_end(ap);
+	ASSERT(n > 0 && (size_t)n < sizeof(cmd) - 5, "command too long");
+	memcpy(cmd + n, " 2>&1", 6);
+	fflush(stdout);
+	out = popen(cmd, "re");
+	ASSERT(out, "%s: %s", cmd, strerror(errno));
+	while (fgets(line, sizeof(line), out))
+		NOTE("%.*s", (int)strcspn(line, "\n"), line);
+	return !pclose(out);
 }

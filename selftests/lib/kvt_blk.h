@@ -62,6 +62,9 @@ bool kvt_bio_out(uint32_t type);
 struct kvt_bio *kvt_bio_reap(struct kvt_disk *d, unsigned int q,
 			     unsigned int ms);
 
+/* The same of any queue with requests in flight. */
+struct kvt_bio *kvt_disk_reap(struct kvt_disk *d, unsigned int ms);
+
 #define KVT_NO_STATUS 0xee	/* the device never wrote one */
 
 /* One request from start to end; its status, or KVT_NO_STATUS. @len to 128k. */
@@ -82,5 +85,8 @@ int kvt_blockdev(const char *path, const char *module);
  * @attrs: more attributes, "NAME=VALUE ...", or ""
  */
 int kvt_nullblk(const char *name, const char *attrs);
+
+/* Run a command; whether it succeeded. What it says goes to the test's log. */
+bool kvt_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif /* KVT_BLK_H */
