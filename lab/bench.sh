@@ -144,7 +144,7 @@ if [ ${#insn[@]} -gt 0 ]; then
 fi
 if [ ${#smp[@]} -gt 0 ]; then
 	step "two CPUs: ${smp[*]}"
-	boot "${groups[1]}" -t 600 -- "$KV_LAB/$program-l1.sh" "$KV_BUILD" "$pairs" "${smp[@]}"
+	boot "${groups[1]}" -t 900 -- "$KV_LAB/$program-l1.sh" "$KV_BUILD" "$pairs" "${smp[@]}"
 fi
 if [ ${#guest[@]} -gt 0 ]; then
 	step "guests: ${guest[*]}"
