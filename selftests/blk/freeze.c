@@ -6,9 +6,6 @@
  */
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "kvt_blk.h"
@@ -19,25 +16,6 @@
 #define MS	20000
 #define BYTES	(4u << 20)
 #define BLOCK	4096u
-
-static const char *dir = "/tmp/kvt-freeze";
-
-/* A fresh ext4 on a RAM disk in a mount namespace of our own; its root. */
-static int file_system(void)
-{
-	int fd = kvt_blockdev(KVT_RAMDISK);
-
-	close(fd);
-	if (system("mkfs.ext4 -q -F /dev/ram0 2>/dev/null"))
-		SKIP("mkfs.ext4 (package e2fsprogs) is missing");
-	mkdir(dir, 0700);
-	ASSERT_OK(unshare(CLONE_NEWNS));
-	ASSERT_OK(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
-	ASSERT_OK(mount("/dev/ram0", dir, "ext4", 0, NULL));
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ASSERT(fd >= 0, "open %s: %s", dir, strerror(errno));
-	return fd;
-}
 
 /* FIFREEZE in a process of its own: without the fix it never returns. */
 static bool freezes(int fs)
@@ -72,7 +50,7 @@ TEST("a file system under a disk freezes after writes, holds them, goes on")
 	static uint8_t back[BLOCK];
 	struct kvt_disk d;
 	struct kvt_bio bio;
-	int fs = file_system(), fd;
+	int fs = kvt_ext4("/tmp/kvt-freeze"), fd;
 
 	fd = openat(fs, "disk", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	ASSERT(fd >= 0, "open: %s", strerror(errno));

@@ -3,6 +3,9 @@
 #include <endian.h>
 #include <fcntl.h>
 #include <linux/kvasir.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "kvt_blk.h"
 
@@ -218,6 +221,22 @@ int kvt_nullblk(const char *name, const char *attrs)
 			SKIP("cannot make a null_blk device by configfs");
 	}
 	return kvt_blockdev(path, "null_blk");
+}
+
+int kvt_ext4(const char *dir)
+{
+	int fd = kvt_blockdev(KVT_RAMDISK);
+
+	close(fd);
+	if (!kvt_run("mkfs.ext4 -q -F /dev/ram0 2>/dev/null"))
+		SKIP("mkfs.ext4 (package e2fsprogs) is missing");
+	mkdir(dir, 0700);
+	ASSERT_OK(unshare(CLONE_NEWNS));
+	ASSERT_OK(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	ASSERT_OK(mount("/dev/ram0", dir, "ext4", 0, NULL));
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ASSERT(fd >= 0, "open %s: %s", dir, strerror(errno));
+	return fd;
 }
 
 bool kvt_run(const char *fmt, ...)

@@ -86,6 +86,9 @@ int kvt_blockdev(const char *path, const char *module);
  */
 int kvt_nullblk(const char *name, const char *attrs);
 
+/* A fresh ext4 on the first RAM disk, mounted at @dir for this test; its root. */
+int kvt_ext4(const char *dir);
+
 /* Run a command; whether it succeeded. What it says goes to the test's log. */
 bool kvt_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
