@@ -116,6 +116,7 @@ run_lab() {
 		export KVT_MODULE=$(printf %q "$KV_BUILD/kmod-$rel/kvasir.ko")
 		export KVT_KERNEL=$(printf %q "$kernel") KVT_INITRD=$(printf %q "$initrd")
 		export KVT_KVASIR=$(printf %q "$KV_BUILD/user/kvasir")
+		export KVT_SOAK_SECONDS=$([ "$mode" = full ] && echo 60 || echo 5)
 		$(printf '%q ' "${run[@]}" "$KV_TOP/selftests/run.sh" -b "$KV_BUILD/selftests" "$2")" |
 		tee "$results/$name.ktap" | brief
 	return "${PIPESTATUS[0]}"
