@@ -19,6 +19,7 @@ shift 2
 drv=$build/selftests/bench/blk_drv
 abench=$build/lab/abench
 . "$(dirname "$(readlink -f "$0")")/bench-pairs.sh"
+. "$(dirname "$(readlink -f "$0")")/bench-perf.sh"
 engines=(native io_uring)
 run=/run/kvasir-bench
 declare -A daemons
@@ -104,32 +105,27 @@ share() {
 		"$abench" -j read /dev/nullb1 "$2" 1
 }
 
-# Where the instructions go, by function.
-split() {
-	local n engine
-	profile kvasir "$drv" -b 32 -c 60000 read /dev/nullb0
-	for n in 1 2; do
-		engine=${engines[n - 1]}
-		both $n || continue
-		profile "qsd-$engine" "$drv" -n "$run/$engine-0" -w "${daemons[$engine]}" \
-			-b 32 -c 60000 read "/dev/nullb$n"
-	done
-}
-
-# profile NAME COMMAND...: shares of the time of all CPUs, with who spent them
+# profile NAME COMMAND...: what it finds, and where the instructions go, for
+# bench-profile.py
 profile() {
 	local name=$1
 	shift
-	perf record -q -a -e cpu-clock -F 4999 -o /tmp/perf.data -- "$@" >/dev/null 2>&1 || {
-		say "perf record: failed for $name"
+	say "profile of $name"
+	if ! "$@" >"$OUT/$name.json" || ! perf_to "$OUT/$name.samples" 20000 "$@"; then
+		say "$name: could not be measured"
 		failed=1
-		return
-	}
-	{
-		echo "# $name: share of all instructions, thread, function"
-		perf report -i /tmp/perf.data --stdio -s comm,symbol --percent-limit 0.5 2>/dev/null |
-			grep -v '^#' | grep -v '^$'
-	} >>"$OUT/split.txt"
+	fi
+}
+
+profiles() {
+	local n engine
+	profile read4k-qd32-kvasir "$drv" -c 60000 read /dev/nullb0
+	for n in 1 2; do
+		engine=${engines[n - 1]}
+		both $n || continue
+		profile "read4k-qd32-qsd-$engine" "$drv" -n "$run/$engine-0" \
+			-w "${daemons[$engine]}" -c 60000 read "/dev/nullb$n"
+	done
 }
 
 devices || exit
@@ -140,7 +136,7 @@ for case; do
 	insn_per_io_qd32) doors "$case" nullb -b 32 read ;;
 	insn_per_io_write_qd32) doors "$case" nullb -b 32 write ;;
 	insn_per_io_128k) doors "$case" ram -b 8 -s 131072 -S -c 2000 read ;;
-	insn_split) split ;;
+	insn_profile) profiles ;;
 	scale_queues_*) doors "$case" nullb -q "${case##*_}" -b 16 read ;;
 	scale_disks_*) many "$case" "${case##*_}" ;;
 	drv_randread4k_qd1) doors "$case" nullb -P -b 1 -c 1500 read ;;

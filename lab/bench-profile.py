@@ -3,8 +3,8 @@
 
 bench-profile.py DIR...
 
-A profile is CASE.json, what one packet costs the worker (or, with a guest, one
-frame), and CASE.samples, lines "samples;thread;function". The samples of worker
+A profile is CASE.json, what one packet or request costs the worker (or, with a
+guest, one frame), and CASE.samples, lines "samples;thread;function". The samples of worker
 threads share that cost out among functions.
 """
 import glob
@@ -12,7 +12,7 @@ import json
 import os
 import sys
 
-WORKERS = ("kvasir-net", "vhost-")
+WORKERS = ("kvasir-net", "kvasir-blk", "vhost-", "qemu-storage-da")
 LEAST = 0.01    # functions with a smaller share are summed up
 
 
@@ -31,8 +31,10 @@ def samples(path):
 
 def tell(name, run, found):
     total = sum(found.values())
-    cost = run["worker_ns"] / run["packets"]
-    print(f"{name}: {cost:.0f} {run.get('unit', 'instructions')} per packet, {total} samples")
+    what = "packets" if "packets" in run else "ios"
+    cost = run["worker_ns"] / run[what]
+    per = {"packets": "packet", "ios": "request"}[what]
+    print(f"{name}: {cost:.0f} {run.get('unit', 'instructions')} per {per}, {total} samples")
     rest = 0
     for function, n in sorted(found.items(), key=lambda f: -f[1]):
         if n < LEAST * total:

@@ -53,7 +53,7 @@ net)
 blk)
 	groups=(blk-insn blk-smp blk-guest) program=bench-blk
 	insn_cases=(insn_per_io_qd1 insn_per_io_qd32 insn_per_io_write_qd32
-		insn_per_io_128k insn_split
+		insn_per_io_128k insn_profile
 		scale_queues_1 scale_queues_4 scale_queues_8
 		scale_disks_1 scale_disks_8 scale_disks_64)
 	smp_cases=(drv_randread4k_qd1 drv_randread4k_qd32 drv_randread4k_qd128
@@ -141,6 +141,9 @@ fi
 if [ ${#insn[@]} -gt 0 ]; then
 	step "one CPU, virtual time: ${insn[*]}"
 	boot "${groups[0]}" -i -t 1200 -- "$KV_LAB/$program-l1.sh" "$KV_BUILD" "$pairs" "${insn[@]}"
+fi
+if [[ " $* " == *" insn_profile "* ]]; then
+	python3 "$KV_LAB/bench-profile.py" "$out/${groups[0]}" >"$out/$area-profile.txt"
 fi
 if [ ${#smp[@]} -gt 0 ]; then
 	step "two CPUs: ${smp[*]}"
