@@ -223,6 +223,18 @@ static int device(const struct opts *o, uint64_t *bytes)
 	return fd;
 }
 
+static void door_of(char *door, size_t size, const struct opts *o,
+		    unsigned int disk)
+{
+	const char *number = strstr(o->door, "%u");
+
+	if (number)
+		snprintf(door, size, "%.*s%u%s", (int)(number - o->door),
+			 o->door, disk, number + 2);
+	else
+		snprintf(door, size, "%s", o->door);
+}
+
 /* The lanes of one disk, through its door. */
 static void hand_over(struct bench *b, unsigned int disk)
 {
@@ -235,12 +247,7 @@ static void hand_over(struct bench *b, unsigned int disk)
 	unsigned int i;
 	int sock;
 
-	/* -n's, from the command line: at most one %u, checked there */
-	snprintf(door, sizeof(door), "%s", o->door);
-	if (strstr(o->door, "%u"))
-		snprintf(door, sizeof(door), "%.*s%u%s",
-			 (int)(strstr(o->door, "%u") - o->door), o->door, disk,
-			 strstr(o->door, "%u") + 2);
+	door_of(door, sizeof(door), o, disk);
 	if (!stat(door, &st) && S_ISSOCK(st.st_mode)) {
 		sock = vu_open(door, &b->mem, FEATURES);
 		for (i = 0; i < o->queues; i++)
