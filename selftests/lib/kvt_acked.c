@@ -90,11 +90,11 @@ static bool check_block(const uint8_t *p, uint32_t block, uint32_t low,
 
 	for (s = 0; s < SECTORS; s++, p += KVT_SECTOR) {
 		gen = gen_of((const uint64_t *)p, block, s);
-		if (gen >= low && gen <= high)
-			continue;
-		EXPECT(false, "%s: block %u, sector %u: generation %lld, not %u to %u",
+		EXPECT(gen >= low && gen <= high,
+		       "%s: block %u, sector %u: generation %lld, not %u to %u",
 		       when, block, s, (long long)gen, low, high);
-		return false;
+		if (gen < low || gen > high)
+			return false;
 	}
 	return true;
 }
