@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "output.h"
 
@@ -153,6 +155,7 @@ struct table {
 	const char *const *heads;
 	char **cells;
 	size_t nr, room;
+	uint32_t hidden;	/* columns left out, one bit each */
 	bool failed;
 };
 
@@ -219,11 +222,39 @@ static int column_width(const struct table *t, unsigned int col)
 	return (int)width;
 }
 
+void table_fit(struct table *t, unsigned int width, const unsigned char *order,
+	       size_t n)
+{
+	unsigned int col, all;
+	size_t i;
+
+	if (!t || t->failed)
+		return;
+	for (all = 0, col = 0; col < t->columns; col++)
+		all += column_width(t, col) + (col ? 2 : 0);
+	for (i = 0; i < n && all > width; i++) {
+		t->hidden |= 1U << order[i];
+		all -= column_width(t, order[i]) + 2;
+	}
+}
+
+unsigned int out_width(void)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+
+	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col)
+		return size.ws_col;
+	return columns && atoi(columns) > 0 ? atoi(columns) : 80;
+}
+
 static void put_cell(const struct table *t, unsigned int col, const char *text)
 {
 	bool last = col + 1 == t->columns;
 	int width = column_width(t, col);
 
+	if (t->hidden >> col & 1)
+		return;
 	if (t->heads[col][0] != '>')
 		width = last ? 0 : -width;
 	printf("%*s%s", width, text, last ? "\n" : "  ");

@@ -54,6 +54,14 @@ struct table *table_create(unsigned int columns, const char *const *heads);
 /* Next cell, left to right, row by row. Errors surface in table_print(). */
 void table_cell(struct table *t, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/**
+ * table_fit() - leave out columns until the table is at most @width wide
+ * @order: the columns that may go, the first to go first
+ */
+void table_fit(struct table *t, unsigned int width, const unsigned char *order,
+	       size_t n);
+/* Columns of the terminal at stdout; $COLUMNS or 80 if it is none. */
+unsigned int out_width(void);
 /* Print and free; 0, or 1 with an error line. */
 int table_print(struct table *t);
 
