@@ -4,8 +4,10 @@
  *
  *	trace_layout.c	where the running KVM keeps exit reasons
  *	trace_collect.c	maps -> struct trace
- *	trace_report.c	struct trace -> table or JSON
- *	trace_exits.c	the command: options, attach, wait
+ *	trace_exits.c	the command: options, attach
+ *	trace_run.h	what goes on while it counts: wait, record, serve, show
+ *	trace_fmt.h	struct trace -> table, JSON, ...
+ *	trace_file.h	struct trace <-> file
  */
 #ifndef KVASIR_TRACE_H
 #define KVASIR_TRACE_H
@@ -59,6 +61,8 @@ struct trace {
 	uint64_t recursion_misses;	/* events while our program was busy */
 	double seconds;			/* from attach to detach */
 	uint32_t pid;			/* the only process traced, or 0 */
+	uint64_t began;			/* seconds since 1970 */
+	char kernel[65];		/* release of the traced kernel */
 };
 
 /* Sums over rows. */
@@ -95,6 +99,18 @@ int trace_layout(struct exits_where *where);
 int trace_collect(struct trace *t, const struct trace_maps *maps);
 void trace_free(struct trace *t);
 
+/**
+ * trace_book() - add @s to a reason of a vCPU, and of its VM
+ * @user: the class: false for kernel
+ *
+ * Return: 0 or -ENOMEM
+ */
+int trace_book(struct trace_vm *vm, struct trace_vcpu *vcpu, uint32_t isa,
+	       uint32_t reason, bool user, const struct exits_series *s);
+
+/* Rows by time spent, idle ones last; vCPUs by number; returns by count. */
+void trace_sort(struct trace *t);
+
 /* Both classes of a row in one. */
 struct exits_series trace_both(const struct trace_row *row);
 struct trace_total trace_sum(const struct trace_rows *rows);
@@ -105,9 +121,5 @@ struct trace_total trace_sum(const struct trace_rows *rows);
  * Return: one line, or NULL if nothing is lacking.
  */
 const char *trace_note(const struct trace *t);
-
-/* Print to stdout. @per_vcpu: a table for every vCPU too. Return: exit status */
-int trace_print_table(const struct trace *t, bool per_vcpu);
-int trace_print_json(const struct trace *t);
 
 #endif

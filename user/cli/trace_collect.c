@@ -202,20 +202,27 @@ struct exits_series trace_both(const struct trace_row *row)
 	return s;
 }
 
-/* Add @s to the row of @key, of the vCPU and of its VM. */
+int trace_book(struct trace_vm *vm, struct trace_vcpu *vcpu, uint32_t isa,
+	       uint32_t reason, bool user, const struct exits_series *s)
+{
+	struct trace_row *of_vm = row_get(&vm->rows, isa, reason);
+	struct trace_row *of_vcpu = row_get(&vcpu->rows, isa, reason);
+
+	if (!of_vm || !of_vcpu)
+		return -ENOMEM;
+	series_add(&of_vm->by[user], s);
+	series_add(&of_vcpu->by[user], s);
+	return 0;
+}
+
+/* @s is of @key, in a life whose place is @p. */
 static int book(struct trace *t, const struct place *p,
 		const struct exits_key *key, const struct exits_series *s)
 {
 	struct trace_vm *vm = &t->vm[p->vm];
-	struct trace_row *of_vm, *of_vcpu;
 
-	of_vm = row_get(&vm->rows, key->isa, key->reason);
-	of_vcpu = row_get(&vm->vcpu[p->vcpu].rows, key->isa, key->reason);
-	if (!of_vm || !of_vcpu)
-		return -ENOMEM;
-	series_add(&of_vm->by[!!key->user], s);
-	series_add(&of_vcpu->by[!!key->user], s);
-	return 0;
+	return trace_book(vm, &vm->vcpu[p->vcpu], key->isa, key->reason,
+			  key->user, s);
 }
 
 static int collect_series(struct trace *t, const struct trace_maps *maps,
@@ -396,6 +403,14 @@ static void sort_vm(struct trace_vm *vm)
 	sort(vm->ret, vm->n_rets, sizeof(*vm->ret), ret_cmp);
 }
 
+void trace_sort(struct trace *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->n_vms; i++)
+		sort_vm(&t->vm[i]);
+}
+
 struct trace_total trace_sum(const struct trace_rows *rows)
 {
 	struct trace_total sum = { 0 };
@@ -417,7 +432,6 @@ struct trace_total trace_sum(const struct trace_rows *rows)
 int trace_collect(struct trace *t, const struct trace_maps *maps)
 {
 	struct place *place = calloc(maps->last_life + 1, sizeof(*place));
-	size_t i;
 	int err;
 
 	if (!place)
@@ -429,8 +443,7 @@ int trace_collect(struct trace *t, const struct trace_maps *maps)
 		err = collect_open(t, maps, place);
 	if (!err)
 		err = collect_returns(t, maps, place);
-	for (i = 0; i < t->n_vms; i++)
-		sort_vm(&t->vm[i]);
+	trace_sort(t);
 	free(place);
 	return err;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,7 +24,7 @@
 #include "options.h"
 #include "output.h"
 #include "run.h"
-#include "trace.h"
+#include "trace_fmt.h"
 #include "exits.skel.h"
 
 #define SERIES_MAX (1U << 20)
@@ -33,7 +34,7 @@ struct options {
 	unsigned int series;
 	double seconds;		/* 0: until Ctrl-C */
 	bool json;
-	bool per_vcpu;
+	struct trace_style style;
 	bool verbose;
 };
 
@@ -63,7 +64,7 @@ static int parse(int argc, char **argv, struct options *o)
 		  .help = "end after so many seconds (default: at Ctrl-C)" },
 		{ .name = "json", .kind = OPT_FLAG, .dst = &o->json,
 		  .help = "JSON instead of tables" },
-		{ .name = "vcpus", .kind = OPT_FLAG, .dst = &o->per_vcpu,
+		{ .name = "vcpus", .kind = OPT_FLAG, .dst = &o->style.per_vcpu,
 		  .help = "a table for every vCPU too" },
 		{ .name = "series", .kind = OPT_UINT, .dst = &o->series,
 		  .min = 1, .max = SERIES_MAX, .arg = "N",
@@ -249,8 +250,12 @@ static int report(struct exits_bpf *s, struct trace *t, const struct options *o)
 		.returns = bpf_map__fd(s->maps.returns),
 		.last_life = s->bss->last_life,
 	};
+	struct utsname uts;
 	int err, ret;
 
+	uname(&uts);
+	snprintf(t->kernel, sizeof(t->kernel), "%s", uts.release);
+	t->began = time(NULL) - (uint64_t)t->seconds;
 	if (maps.last_life > EXITS_LIVES - 1)
 		maps.last_life = EXITS_LIVES - 1;
 	t->lost = s->bss->lost;
@@ -261,7 +266,7 @@ static int report(struct exits_bpf *s, struct trace *t, const struct options *o)
 				strerror(-err));
 	else
 		ret = o->json ? trace_print_json(t) :
-				trace_print_table(t, o->per_vcpu);
+				trace_print_table(t, &o->style);
 	trace_free(t);
 	return ret;
 }
