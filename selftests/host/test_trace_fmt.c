@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What `kvasir trace` prints, in every format.
+ *
+ * Proven: names that carry quotes, markup and terminal sequences harm no
+ * format; Prometheus' text has the syntax its readers want, and histograms in
+ * it are cumulative and complete; folded stacks add up; tables fit into 80
+ * columns; an empty trace and one of the largest numbers are printed too.
+ */
+#include <ctype.h>
+#include <json-c/json.h>
+
+#include "trace_sample.h"
+#include "../../user/cli/trace_svg.h"
+
+/* What @t looks like in a format that goes to any stream. To be freed. */
+static char *print_to(void (*fmt)(FILE *, const struct trace *),
+		      const struct trace *t)
+{
+	size_t len;
+	char *text;
+	FILE *f = open_memstream(&text, &len);
+
+	fmt(f, t);
+	fclose(f);
+	ASSERT_EQ(strlen(text), len);
+	return text;
+}
+
+/* What trace_print() prints. To be freed. */
+static char *print(const struct trace *t, const struct trace_timeline *tl,
+		   enum trace_format format)
+{
+	const struct trace_style style = { .format = format };
+	FILE *before = stdout;
+	size_t len;
+	char *text;
+
+	stdout = open_memstream(&text, &len);
+	EXPECT_EQ(trace_print(t, tl, &style), 0);
+	fclose(stdout);
+	stdout = before;
+	ASSERT_EQ(strlen(text), len);
+	return text;
+}
+
+static void expect_ascii(const char *text)
+{
+	for (; *text; text++)
+		if ((*text < 0x20 && *text != '\n') || *text > 0x7e)
+			break;
+	EXPECT(!*text, "byte 0x%02x in the output", (unsigned char)*text);
+}
+
+/* A sample with two VMs, the second with hostile names. */
+static void sample(struct trace_record *rec)
+{
+	sample_record(rec, 12, 6, 0.5, 42);
+}
+
+/* ---- Prometheus: the grammar, as its documentation gives it ---- */
+
+static bool is_name(const char **s)
+{
+	const char *p = *s;
+
+	if (!isalpha((unsigned char)*p) && *p != '_')
+		return false;
+	while (isalnum((unsigned char)*p) || *p == '_' || *p == ':')
+		p++;
+	*s = p;
+	return true;
+}
+
+/* {name="value",...}, or nothing; all escapes are \\, \" or \n */
+static bool is_labels(const char **s)
+{
+	const char *p = *s;
+
+	if (*p != '{')
+		return true;
+	do {
+		p++;
+		if (!is_name(&p) || strncmp(p, "=\"", 2))
+			return false;
+		for (p += 2; *p && *p != '"'; p++) {
+			if (*p == '\\' && !strchr("\\\"n", *++p))
+				return false;
+			if (*p == '\n' || !*p)
+				return false;
+		}
+		if (*p++ != '"')
+			return false;
+	} while (*p == ',');
+	if (*p++ != '}')
+		return false;
+	*s = p;
+	return true;
+}
+
+/* One line. @value: what it says, of a sample */
+static bool is_sample(const char *line, double *value)
+{
+	char *end;
+
+	if (!is_name(&line) || !is_labels(&line) || *line++ != ' ')
+		return false;
+	*value = strtod(line, &end);
+	return end != line && !*end;
+}
+
+struct prom {
+	char type[64];		/* of the family under way */
+	char last[4096];	/* bucket seen last, up to its le */
+	double bucket, le;
+	double exits, in_histograms;
+	unsigned int families, inf;
+};
+
+static void prom_bucket(struct prom *p, const char *line, double value)
+{
+	const char *at = strstr(line, ",le=\"");
+	double le;
+	size_t len;
+
+	ASSERT(at, "bucket without le: %s", line);
+	len = at - line;
+	le = strtod(at + 5, NULL);
+	if (strlen(p->last) == len && !strncmp(p->last, line, len)) {
+		EXPECT(le > p->le && value >= p->bucket, "not cumulative: %s", line);
+	} else {
+		EXPECT(isinf(p->le) || !*p->last, "no +Inf before: %s", line);
+		ASSERT(len < sizeof(p->last), "long labels");
+		snprintf(p->last, sizeof(p->last), "%.*s", (int)len, line);
+	}
+	p->bucket = value;
+	p->le = le;
+	p->inf += isinf(le);
+}
+
+static void prom_line(struct prom *p, const char *line)
+{
+	char name[64], word[16];
+	double value;
+
+	if (sscanf(line, "# TYPE %63s %15s", name, word) == 2) {
+		strcpy(p->type, name);
+		p->families++;
+		return;
+	}
+	if (!strncmp(line, "# HELP ", 7))
+		return;
+	ASSERT(is_sample(line, &value), "bad syntax: %s", line);
+	EXPECT(!strncmp(line, p->type, strlen(p->type)),
+	       "outside of its family: %s", line);
+	if (!strncmp(line, "kvasir_exit_seconds_bucket", 26))
+		prom_bucket(p, line, value);
+	if (!strncmp(line, "kvasir_exit_seconds_count", 25)) {
+		EXPECT_EQ(value, p->bucket);
+		p->in_histograms += value;
+	}
+	if (!strncmp(line, "kvasir_exits_total", 18))
+		p->exits += value;
+}
+
+static struct prom prom_check(const struct trace *t)
+{
+	char *text = print_to(trace_fmt_prometheus, t), *line, *next;
+	struct prom p = { .le = INFINITY };
+
+	expect_ascii(text);
+	EXPECT(*text && text[strlen(text) - 1] == '\n', "no newline at the end");
+	for (line = text; (next = strchr(line, '\n')); line = next + 1) {
+		*next = 0;
+		prom_line(&p, line);
+	}
+	free(text);
+	return p;
+}
+
+TEST("T-05 Prometheus text has the right syntax, and adds up")
+{
+	struct trace_record rec;
+	double exits = 0;
+	struct prom p;
+	size_t i;
+
+	sample(&rec);
+	p = prom_check(&rec.t);
+	for (i = 0; i < rec.t.n_vms; i++)
+		exits += trace_sum(&rec.t.vm[i].rows).exits;
+	EXPECT_EQ(p.exits, exits);
+	EXPECT_EQ(p.in_histograms, exits);	/* none is untimed */
+	EXPECT_EQ(p.families, 5);
+	EXPECT_EQ(p.inf, 7);	/* six rows and classes, and one */
+	trace_record_free(&rec);
+}
+
+TEST("bounds of the Prometheus histogram are exact")
+{
+	struct exits_series s = { 0 };
+	struct trace t;
+	char *text;
+
+	sample_init(&t);
+	s.timed = 2;
+	s.bucket[hist_index(1023)] = 1;
+	s.bucket[hist_index(1024)] = 1;
+	s.total_ns = 2047;
+	s.max_ns = 1024;
+	ASSERT_EQ(trace_book(&t.vm[0], &t.vm[0].vcpu[0], EXITS_ISA_SVM, SAMPLE_IO,
+			     false, &s), 0);
+	text = print_to(trace_fmt_prometheus, &t);
+	EXPECT(strstr(text, "le=\"1.023e-06\"} 1\n"), "1023 ns: %s", text);
+	EXPECT(strstr(text, "le=\"2.047e-06\"} 2\n"), "2047 ns: %s", text);
+	EXPECT(strstr(text, "_sum{vm=\"web\",comm=\"qemu-system-x86\",pid=\"1234\","
+			    "reason=\"io\",isa=\"SVM\",by=\"kernel\"} 0.000002047\n"),
+	       "sum: %s", text);
+	free(text);
+	trace_free(&t);
+}
+
+TEST("two VMs of one process have labels of their own")
+{
+	struct trace_record rec;
+	char *text;
+
+	sample(&rec);
+	rec.t.vm[1].pid = rec.t.vm[0].pid;
+	strcpy(rec.t.vm[1].comm, rec.t.vm[0].comm);
+	strcpy(rec.t.vm[1].name, rec.t.vm[0].name);
+	text = print_to(trace_fmt_prometheus, &rec.t);
+	EXPECT(strstr(text, "pid=\"1234\",nth=\"2\",vcpu=\"0\",reason=\"msr\""),
+	       "no nth: %s", text);
+	free(text);
+	trace_record_free(&rec);
+}
+
+TEST("T-05 folded stacks: four frames, a number, and the sum of all time")
+{
+	struct trace_record rec;
+	uint64_t sum = 0, want = 0;
+	char *text, *line, *next, *number;
+	struct trace_total total;
+	size_t i, frames;
+
+	sample(&rec);
+	text = print_to(trace_fmt_folded, &rec.t);
+	expect_ascii(text);
+	for (line = text; (next = strchr(line, '\n')); line = next + 1) {
+		*next = 0;
+		number = strrchr(line, ' ');
+		ASSERT(number, "no number: %s", line);
+		sum += strtoull(number, NULL, 10);
+		for (frames = 1; line < number; line++)
+			frames += *line == ';';
+		EXPECT_EQ(frames, 4);
+	}
+	for (i = 0; i < rec.t.n_vms; i++) {
+		total = trace_sum(&rec.t.vm[i].rows);
+		want += total.busy_ns + total.idle_ns;
+	}
+	EXPECT_EQ(sum, want);
+	free(text);
+	trace_record_free(&rec);
+}
+
+/* Tags are closed in order, and only those we write occur. */
+static void expect_tags(const char *page)
+{
+	static const char *const known[] = {
+		"html", "head", "meta", "title", "style", "body", "h1", "h2", "h3",
+		"p", "div", "table", "tr", "th", "td", "figure", "figcaption",
+		"span", "svg", "path", "rect", "text", "!DOCTYPE",
+	};
+	const char *s = page, *name;
+	size_t i, len;
+
+	for (; (s = strchr(s, '<')); s++) {
+		name = s + 1 + (s[1] == '/');
+		len = strcspn(name, " >\n/");
+		for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+			if (strlen(known[i]) == len && !strncmp(name, known[i], len))
+				break;
+		EXPECT(i < sizeof(known) / sizeof(known[0]), "tag %.20s", s);
+		EXPECT(strchr(s, '>'), "tag without end: %.20s", s);
+	}
+}
+
+TEST("T-05 the page holds no foreign markup and fetches nothing")
+{
+	struct trace_record rec;
+	char *text;
+
+	sample(&rec);
+	text = print(&rec.t, &rec.tl, TRACE_HTML);
+	expect_ascii(text);
+	expect_tags(text);
+	EXPECT(!strstr(text, "<script"), "script");
+	EXPECT(!strstr(text, "http:") && !strstr(text, "https:") &&
+	       !strstr(text, "url(") && !strstr(text, "src=\""), "fetches");
+	EXPECT(strstr(text, "a;b&quot;c\\\\d&lt;script&gt;&amp;&#39;\\x1b[31m"),
+	       "the name is not there");
+	EXPECT(strstr(text, "class=\"h\""), "no heat map");
+	EXPECT(strstr(text, "class=\"u\"") && strstr(text, "class=\"k\""),
+	       "no histogram");
+	EXPECT(!strstr(text, "nan") && !strstr(text, "inf<"), "no number");
+	free(text);
+	trace_record_free(&rec);
+}
+
+static size_t longest_line(const char *text)
+{
+	size_t most = 0, len;
+
+	for (; *text; text += len + !!text[len]) {
+		len = strcspn(text, "\n");
+		if (len > most)
+			most = len;
+	}
+	return most;
+}
+
+TEST("T-05 tables fit into 80 columns, and are text")
+{
+	struct trace_record rec;
+	char *text;
+
+	unsetenv("COLUMNS");
+	sample(&rec);
+	strcpy(rec.t.vm[1].name, "short");
+	text = print(&rec.t, &rec.tl, TRACE_TABLE);
+	expect_ascii(text);
+	EXPECT(longest_line(text) <= 80, "%zu columns: %s", longest_line(text),
+	       text);
+	EXPECT(strstr(text, "P99.9"), "no P99.9: %s", text);
+	free(text);
+	setenv("COLUMNS", "200", 1);
+	text = print(&rec.t, &rec.tl, TRACE_TABLE);
+	EXPECT(strstr(text, "EXIT/S") && strstr(text, "P90"), "columns: %s", text);
+	free(text);
+	trace_record_free(&rec);
+}
+
+TEST("T-05 JSON parses, and says what the table says")
+{
+	struct trace_record rec;
+	struct json_object *root, *vms, *vm, *name;
+	char *text;
+
+	sample(&rec);
+	text = print(&rec.t, &rec.tl, TRACE_JSON);
+	expect_ascii(text);
+	root = json_tokener_parse(text);
+	ASSERT(root, "not JSON: %s", text);
+	vms = json_object_object_get(root, "vms");
+	ASSERT_EQ(json_object_array_length(vms), 2);
+	vm = json_object_array_get_idx(vms, 1);
+	name = json_object_object_get(vm, "name");
+	EXPECT(strstr(json_object_get_string(name), "a;b\"c"), "name %s",
+	       json_object_get_string(name));
+	json_object_put(root);
+	free(text);
+	trace_record_free(&rec);
+}
+
+TEST("a trace of nothing is printed in every format")
+{
+	struct trace_timeline *tl = calloc(1, sizeof(*tl));
+	struct trace t = { .seconds = 1 };
+	int format;
+	char *text;
+
+	for (format = TRACE_TABLE; format <= TRACE_HTML; format++) {
+		text = print(&t, tl, format);
+		EXPECT(format == TRACE_FOLDED || *text, "format %d", format);
+		free(text);
+	}
+	prom_check(&t);
+	free(tl);
+}
+
+TEST("the largest numbers are printed in every format")
+{
+	struct trace_record *rec = calloc(1, sizeof(*rec));
+	struct trace look;
+	int format;
+	char *text;
+
+	sample_huge(&rec->t);
+	sample_huge(&look);
+	ASSERT_EQ(trace_timeline_add(&rec->tl, &look), 0);
+	for (format = TRACE_TABLE; format <= TRACE_HTML; format++) {
+		text = print(&rec->t, &rec->tl, format);
+		expect_ascii(text);
+		EXPECT(!strstr(text, "nan"), "nan in format %d: %s", format, text);
+		free(text);
+	}
+	prom_check(&rec->t);
+	trace_record_free(rec);
+	free(rec);
+}
+
+TEST("figures: in order, exact where they can be, zero for nothing")
+{
+	struct exits_series s = { 0 };
+	struct trace_figures f = trace_figures(&s);
+	uint64_t state = kvt_seed() | 1;
+	char buf[TRACE_DURATION_MAX];
+	uint64_t v;
+
+	EXPECT_EQ(f.count | f.min | f.mean | f.p50 | f.max, 0);
+	sample_fill(&s, 5000, 20e3, 1, &state);
+	s.untimed = 7;
+	f = trace_figures(&s);
+	EXPECT_EQ(f.count, 5007);
+	EXPECT_EQ(f.mean, s.total_ns / 5000);
+	EXPECT(f.min && f.min <= f.p50 && f.p50 <= f.p90 && f.p90 <= f.p99 &&
+	       f.p99 <= f.p999 && f.p999 <= f.max, "not in order");
+	for (v = 1; v; v <<= 1)
+		EXPECT(strlen(trace_duration(buf, v - 1)) <= 12 ||
+		       v > 1ULL << 50, "%s", buf);
+}
+
+TEST("slices: what was gained, and no less when there are many")
+{
+	struct trace_timeline *tl = calloc(1, sizeof(*tl));
+	uint64_t state, heat = 0, count = 0;
+	struct trace now;
+	size_t i, k, band;
+	unsigned int looks = 2 * TRACE_SLICES + 10;
+
+	for (i = 1; i <= looks; i++) {
+		sample_init(&now);
+		state = 1;
+		sample_book(&now.vm[0], 0, SAMPLE_IO, false, i, 5e3, &state);
+		now.seconds = i;
+		ASSERT_EQ(trace_timeline_add(tl, &now), 0);
+	}
+	EXPECT(tl->n <= TRACE_SLICES, "%zu slices", tl->n);
+	EXPECT_EQ(tl->slice[tl->n - 1].end, looks);
+	for (i = 0; i < tl->n; i++) {
+		EXPECT(!i || tl->slice[i].end > tl->slice[i - 1].end, "order");
+		for (k = 0; k < tl->slice[i].n_cells; k++) {
+			count += tl->slice[i].cell[k].count;
+			for (band = 0; band < TRACE_HEAT; band++)
+				heat += tl->slice[i].cell[k].heat[band];
+		}
+	}
+	EXPECT_EQ(count, looks);
+	EXPECT_EQ(heat, looks);
+	trace_timeline_free(tl);
+	free(tl);
+}
