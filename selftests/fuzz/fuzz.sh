@@ -7,7 +7,7 @@
 
 seconds=${KVT_FUZZ_SECONDS:-3}
 dir=$KVT_BUILD/fuzz
-targets=(fuzz_chain fuzz_ring fuzz_blk_parse)
+targets=(fuzz_chain fuzz_ring fuzz_blk_parse fuzz_trace_file)
 for t in "${targets[@]}"; do
 	[ -x "$dir/$t" ] || skip_all "no $t: needs clang with libFuzzer"
 done
@@ -79,6 +79,19 @@ for type in 11 13; do
 		header 32 $type 0; bytes 8 8; bytes 8 4; bytes 0 4
 	} >"$seed/fuzz_blk_parse/range-$type"
 done
+# a recording: two vCPUs, one reason each, one slice
+reason() {
+	printf '{"isa":2,"code":%d,"%s":{"timed":3,"untimed":1,"total_ns":90,"max_ns":40,"buckets":[10,1,40,2]}}' \
+		"$1" "$2"
+}
+{
+	printf '{"kvasir_trace":1,"kernel":"6.1","began":1,"seconds":2.5,"pid":0,"hist_sub_bits":5,'
+	printf '"hist_bits":40,"losses":{"series_full":1},"vms":[{"pid":7,"comm":"a\\\\x1b","name":"b",'
+	printf '"known":true,"vcpus":[{"id":0,"reasons":[%s]},{"id":1,"reasons":[%s]}],' \
+		"$(reason 120 kernel)" "$(reason 123 user)"
+	printf '"returns":[{"code":2,"count":3}]}],"slices":[{"end":2.5,"cells":[{"vm":0,"isa":2,'
+	printf '"code":120,"user":false,"count":4,"total_ns":90,"buckets":[1,1,5,2]}]}]}'
+} >"$seed/fuzz_trace_file/small"
 
 plan ${#targets[@]}
 for t in "${targets[@]}"; do

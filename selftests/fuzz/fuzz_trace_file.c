@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Any bytes as a recording of `kvasir trace record`: refused with a reason, or
+ * good enough to be written again, compared and printed in every format.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../user/cli/trace_diff.h"
+#include "../../user/cli/trace_view.h"
+
+#define PROMISE(x) do { if (!(x)) __builtin_trap(); } while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Only printable ASCII may come out, besides @more. */
+static void harmless(const char *text, size_t len, const char *more)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		PROMISE((text[i] >= 0x20 && text[i] < 0x7f) ||
+			(text[i] && strchr(more, text[i])));
+}
+
+static void print_all(const struct trace_record *rec)
+{
+	struct trace_view v = { .cols = 80, .rows = 24, .per_vcpu = true };
+	size_t len[4];
+	char *text[4];
+	FILE *f[4];
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		f[i] = open_memstream(&text[i], &len[i]);
+		PROMISE(f[i]);
+	}
+	trace_fmt_prometheus(f[0], &rec->t);
+	trace_fmt_folded(f[1], &rec->t);
+	trace_fmt_html(f[2], &rec->t, &rec->tl);
+	PROMISE(!trace_view_draw(f[3], &v, &rec->t, NULL));
+	for (i = 0; i < 4; i++) {
+		fclose(f[i]);
+		harmless(text[i], len[i], i == 3 ? "\r\n\033" : "\n");
+		free(text[i]);
+	}
+}
+
+/* What was read must be accepted when written. */
+static void write_again(const struct trace_record *rec)
+{
+	struct trace_record again;
+	struct trace_diff d;
+	const char *why;
+	size_t len;
+	char *text;
+	FILE *f = open_memstream(&text, &len);
+
+	memset(&again, 0, sizeof(again));
+	PROMISE(f && !trace_file_write(f, &rec->t, &rec->tl));
+	fclose(f);
+	PROMISE(!trace_file_parse(text, len, &again, &why));
+	PROMISE(!trace_diff(&d, rec, &again));
+	trace_diff_free(&d);
+	trace_record_free(&again);
+	free(text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = malloc(size + 1);
+	struct trace_record rec;
+	const char *why = NULL;
+	int err;
+
+	PROMISE(text);
+	memcpy(text, data, size);
+	text[size] = 0;
+	memset(&rec, 0, sizeof(rec));
+	err = trace_file_parse(text, size, &rec, &why);
+	PROMISE(!err || why);
+	if (!err) {
+		print_all(&rec);
+		write_again(&rec);
+	}
+	trace_record_free(&rec);
+	free(text);
+	return 0;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What goes on while a tracer counts: waiting, recording, serving, showing.
+ *
+ * A tracer hides behind struct trace_source, so all of this also runs on
+ * counters that a test makes up.
+ *
+ *	trace_run.c	wait for the end and print, or record
+ *	trace_serve.c	answer Prometheus
+ *	trace_live.c	the full-screen view
+ */
+#ifndef KVASIR_TRACE_RUN_H
+#define KVASIR_TRACE_RUN_H
+
+#include <poll.h>
+
+#include "trace_fmt.h"
+
+/* Counting, from the start of a job on. */
+struct trace_source {
+	int sigfd;		/* readable: SIGINT or SIGTERM came */
+	int pidfd;		/* readable: the traced process ended; or -1 */
+	double begin;		/* of the trace, trace_now() */
+	double end;		/* trace_now() to end at, 0: never */
+	/*
+	 * What was counted so far; after stop(), all of it. Return: 0 or
+	 * -errno; trace_free() in any case.
+	 */
+	int (*snapshot)(struct trace_source *s, struct trace *t);
+	/* Count no more. */
+	void (*stop)(struct trace_source *s);
+};
+
+struct trace_job {
+	struct trace_style style;
+	const char *file;	/* record into it */
+	const char *listen;	/* serve there: [ADDRESS:]PORT */
+	bool live;		/* show on the terminal */
+	double interval;	/* seconds between updates of the view */
+};
+
+/* Seconds of a clock that only goes forward. */
+double trace_now(void);
+
+/* Do the job until the trace ends. Return: exit status */
+int trace_run(struct trace_source *s, const struct trace_job *job);
+
+enum trace_wait {
+	TRACE_TIME,		/* @until has come */
+	TRACE_FD,		/* one of @fds has events */
+	TRACE_END,		/* the trace is over */
+	TRACE_FAILED,		/* errno */
+};
+
+/**
+ * trace_wait() - sleep until there is something to do
+ * @until: trace_now() at the latest, 0: no limit
+ * @fds: the first two are filled in here, the rest are the caller's
+ * @n: all of them, at least 2
+ */
+enum trace_wait trace_wait(const struct trace_source *s, double until,
+			   struct pollfd *fds, nfds_t n);
+
+/* snapshot() with the length of the trace. Return: 0, or the exit status. */
+int trace_look(struct trace_source *s, struct trace *t);
+
+/* Is it "PORT" or "ADDRESS:PORT", numbers both? */
+bool trace_serve_valid(const char *where);
+int trace_serve(struct trace_source *s, const char *where);
+int trace_live(struct trace_source *s, double interval);
+
+#endif /* KVASIR_TRACE_RUN_H */
