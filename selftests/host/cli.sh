@@ -54,8 +54,9 @@ all() {
 
 helps() {
 	local verb bad=0
-	for verb in run ps stop console stats 'trace exits' 'module load' \
-		    'module unload' 'module status' doctor; do
+	for verb in run ps stop console stats 'trace exits' 'trace record' \
+		    'trace report' 'trace diff' 'module load' 'module unload' \
+		    'module status' doctor; do
 		# shellcheck disable=SC2086 # two words
 		if ! run $verb --help || [ -s "$tmp/err" ] ||
 		   ! grep -q "^Usage: kvasir $verb" "$tmp/out" ||
@@ -123,6 +124,27 @@ trace nope
 trace exits operand
 trace exits --pid x
 trace exits --duration x
+trace exits --interval 0
+trace exits --interval nan
+trace exits --format nope
+trace exits --json --format table
+trace exits --json --prometheus -
+trace exits --prometheus ''
+trace exits --prometheus x
+trace exits --prometheus 65536
+trace exits --prometheus localhost:9100
+trace exits --live
+trace exits --live --batch
+trace record operand
+trace record --output ''
+trace record --json
+trace report
+trace report a b
+trace report --format nope a
+trace report --json --format html a
+trace diff
+trace diff a
+trace diff a b c
 module
 module nope
 module load operand
@@ -387,6 +409,45 @@ sockets() {
 		run stop "kvt-$$-good"
 }
 
+# A recording of one vCPU whose exit MSR took 1000 ns, $1 times in a second
+recording() {
+	cat <<JSON
+{"kvasir_trace":1,"kernel":"6.1","began":1700000000,"seconds":1.0,"pid":0,
+"hist_sub_bits":5,"hist_bits":40,"losses":{},"slices":[],"vms":[{"pid":7,
+"comm":"x\\\\x1b[31m","name":"a<b>","known":true,"returns":[],"vcpus":[{"id":0,
+"reasons":[{"isa":2,"code":124,"kernel":{"timed":$1,"untimed":0,
+"total_ns":$(($1 * 1000)),"max_ns":1000,"buckets":[190,$1]}}]}]}]}
+JSON
+}
+
+recordings() {
+	local format
+	recording 1000 >"$tmp/a" && recording 2000 >"$tmp/b" &&
+		head -c 200 "$tmp/a" >"$tmp/cut.json" && echo text >"$tmp/foreign" &&
+		: >"$tmp/nothing" || return
+	for format in table json prometheus folded html; do
+		run trace report -f "$format" "$tmp/a" || return
+		LC_ALL=C grep -q '[^ -~]' "$tmp/out" && return 1
+		grep -q msr "$tmp/out" || return
+	done
+	run trace report --json "$tmp/a" && python3 -m json.tool "$tmp/out" || return
+	run trace diff "$tmp/a" "$tmp/b" && grep -q 'msr .*+100.0% .* more$' "$tmp/out" &&
+		run trace diff "$tmp/a" "$tmp/a" && grep -q 'no change' "$tmp/out" &&
+		run trace diff --json "$tmp/a" "$tmp/b" && python3 -m json.tool "$tmp/out" || return
+	all 4 <<LINES && all 5 <<LINES2
+trace report $tmp/nowhere
+trace report $tmp
+trace report /dev/zero
+trace diff $tmp/a $tmp/nowhere
+LINES
+trace report $tmp/cut.json
+trace report $tmp/foreign
+trace report $tmp/nothing
+trace diff $tmp/foreign $tmp/a
+trace diff $tmp/a $tmp/cut.json
+LINES2
+}
+
 unkvm='' unmod=''
 [ -r /dev/kvm ] && [ -w /dev/kvm ] || unkvm="no access to /dev/kvm"
 [ ! -d /sys/module/kvasir ] || unmod="the module is loaded"
@@ -402,7 +463,7 @@ case_() {
 	fi
 }
 
-plan 17
+plan 18
 check "every verb has --help, with its exit status, in 80 columns" helps
 check "the lists of verbs, the version" lists
 check "bad command lines: 2 and one line" usage
@@ -412,6 +473,7 @@ check "more devices than there may be: 2 and one line" too_many
 check "T-05 control characters do not reach the terminal" hostile
 check "output that cannot be written: 1 and one line" full
 check "closed standard descriptors" closed
+check "recordings: every format, differences, damaged files" recordings
 check "doctor: JSON, remedies, exit status agree" doctor
 case_ "no module: 6" "$unmod" no_module
 check "no such guest: 4" no_guest

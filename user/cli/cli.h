@@ -31,6 +31,9 @@ int cmd_console(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_trace_exits(int argc, char **argv);
+int cmd_trace_record(int argc, char **argv);
+int cmd_trace_report(int argc, char **argv);
+int cmd_trace_diff(int argc, char **argv);
 int cmd_module(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 

@@ -7,6 +7,9 @@ int cmd_trace(int argc, char **argv)
 {
 	static const struct cli_verb tracers[] = {
 		{ "exits", cmd_trace_exits, "VM exits per guest and reason" },
+		{ "record", cmd_trace_record, "the same, into a file" },
+		{ "report", cmd_trace_report, "what a file holds, in many forms" },
+		{ "diff", cmd_trace_diff, "what changed between two files" },
 		{ 0 },
 	};
 

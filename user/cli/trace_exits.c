@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * kvasir trace exits: how often guests leave guest mode, why, and for how long.
+ * kvasir trace record: the same into a file.
  *
  * Loads bpf/exits.bpf.c, lets it count until the time is up, Ctrl-C, or the end
- * of the traced process, then reads its maps and prints.
+ * of the traced process; its maps are read by what trace_run.h does meanwhile.
  */
 #include <dirent.h>
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@
 #include "options.h"
 #include "output.h"
 #include "run.h"
-#include "trace_fmt.h"
+#include "trace_run.h"
 #include "exits.skel.h"
 
 #define SERIES_MAX (1U << 20)
@@ -34,11 +34,13 @@ struct options {
 	unsigned int series;
 	double seconds;		/* 0: until Ctrl-C */
 	bool json;
-	struct trace_style style;
+	bool batch;
 	bool verbose;
+	const char *prometheus;
+	struct trace_job job;
 };
 
-static int take_seconds(void *dst, const char *value)
+static int seconds_of(void *dst, const char *option, const char *value)
 {
 	double *seconds = dst;
 	char *end;
@@ -49,30 +51,100 @@ static int take_seconds(void *dst, const char *value)
 		if (*seconds > 0 && *seconds <= 1e6 && !*end)
 			return 0;
 	}
-	return out_error(EXIT_USAGE, "--duration %s: not seconds, up to 1000000",
+	return out_error(EXIT_USAGE, "--%s %s: not seconds, up to 1000000", option,
 			 value);
 }
 
-static int parse(int argc, char **argv, struct options *o)
+static int take_duration(void *dst, const char *value)
 {
+	return seconds_of(dst, "duration", value);
+}
+
+static int take_interval(void *dst, const char *value)
+{
+	return seconds_of(dst, "interval", value);
+}
+
+/* What both verbs take: whom to trace, and for how long. */
+#define OPTIONS_OF_TRACE(o)						\
+	{ .name = "pid", .letter = 'p', .kind = OPT_UINT,		\
+	  .dst = &(o)->pid, .min = 1, .max = INT32_MAX, .arg = "PID",	\
+	  .help = "only the guests of this process; ends when it ends" },\
+	{ .name = "duration", .letter = 'd', .kind = OPT_CALL,		\
+	  .dst = &(o)->seconds, .fn = take_duration, .arg = "SEC",	\
+	  .help = "end after so many seconds (default: at Ctrl-C)" },	\
+	{ .name = "series", .kind = OPT_UINT, .dst = &(o)->series,	\
+	  .min = 1, .max = SERIES_MAX, .arg = "N",			\
+	  .help = "room for N histograms of 9 KiB, one per vCPU, reason\n"\
+		  "and kernel or userspace (default: 2048)" },		\
+	{ .name = "verbose", .letter = 'v', .kind = OPT_FLAG,		\
+	  .dst = &(o)->verbose,						\
+	  .help = "print the messages of the BPF loader" }
+
+#define EXITS "  0 done   1 failed   2 usage   3 no KVM, or no permission   4 no such process\n"
+
+/*
+ * Of the forms to go out in, at most one. Like top, show the view to whoever
+ * sits at a terminal and did not say when to end.
+ */
+static int choose_form(struct options *o, bool format)
+{
+	bool tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	struct trace_job *job = &o->job;
+
+	if (format + o->json + !!o->prometheus + job->live > 1)
+		return out_error(EXIT_USAGE,
+				 "only one of --format, --json, --prometheus and --live");
+	if (job->live && o->batch)
+		return out_error(EXIT_USAGE, "--live and --batch exclude each other");
+	if (job->live && !tty)
+		return out_error(EXIT_USAGE,
+				 "--live: standard input and output are no terminal");
+	if (o->prometheus && strcmp(o->prometheus, "-") &&
+	    !trace_serve_valid(o->prometheus))
+		return out_error(EXIT_USAGE,
+				 "--prometheus %s: not -, a port or ADDRESS:PORT with a numeric address",
+				 o->prometheus);
+	if (o->json)
+		job->style.format = TRACE_JSON;
+	else if (o->prometheus && !strcmp(o->prometheus, "-"))
+		job->style.format = TRACE_PROMETHEUS;
+	else if (o->prometheus)
+		job->listen = o->prometheus;
+	else if (!format && !o->batch && !o->seconds && tty)
+		job->live = true;
+	return OPTS_GO;
+}
+
+static int parse_exits(int argc, char **argv, struct options *o)
+{
+	enum trace_format none = -1, format = none;
 	const struct opt opts[] = {
-		{ .name = "pid", .letter = 'p', .kind = OPT_UINT,
-		  .dst = &o->pid, .min = 1, .max = INT32_MAX, .arg = "PID",
-		  .help = "only the guests of this process; ends when it ends" },
-		{ .name = "duration", .letter = 'd', .kind = OPT_CALL,
-		  .dst = &o->seconds, .fn = take_seconds, .arg = "SEC",
-		  .help = "end after so many seconds (default: at Ctrl-C)" },
+		OPTIONS_OF_TRACE(o),
 		{ .name = "json", .kind = OPT_FLAG, .dst = &o->json,
 		  .help = "JSON instead of tables" },
-		{ .name = "vcpus", .kind = OPT_FLAG, .dst = &o->style.per_vcpu,
+		{ .name = "format", .letter = 'f', .kind = OPT_CALL,
+		  .dst = &format, .fn = trace_take_format, .arg = "FORMAT",
+		  .help = "table, json, prometheus, folded or html" },
+		{ .name = "prometheus", .kind = OPT_STRING,
+		  .dst = &o->prometheus, .arg = "PORT",
+		  .help = "serve /metrics at this port of 127.0.0.1 meanwhile;\n"
+			  "ADDRESS:PORT elsewhere, 0: any, -: print once" },
+		{ .name = "live", .letter = 'l', .kind = OPT_FLAG,
+		  .dst = &o->job.live,
+		  .help = "full-screen view (default on a terminal, without -d\n"
+			  "and a format); h in it lists the keys" },
+		{ .name = "batch", .letter = 'b', .kind = OPT_FLAG,
+		  .dst = &o->batch, .help = "no full-screen view" },
+		{ .name = "interval", .letter = 'i', .kind = OPT_CALL,
+		  .dst = &o->job.interval, .fn = take_interval, .arg = "SEC",
+		  .help = "time between two updates of the view (default: 1)" },
+		{ .name = "vcpus", .kind = OPT_FLAG,
+		  .dst = &o->job.style.per_vcpu,
 		  .help = "a table for every vCPU too" },
-		{ .name = "series", .kind = OPT_UINT, .dst = &o->series,
-		  .min = 1, .max = SERIES_MAX, .arg = "N",
-		  .help = "room for N histograms of 9 KiB, one per vCPU, reason\n"
-			  "and kernel or userspace (default: 2048)" },
-		{ .name = "verbose", .letter = 'v', .kind = OPT_FLAG,
-		  .dst = &o->verbose,
-		  .help = "print the messages of the BPF loader" },
+		{ .name = "wide", .letter = 'w', .kind = OPT_FLAG,
+		  .dst = &o->job.style.wide,
+		  .help = "all columns, even if that is wider than the screen" },
 		{ 0 },
 	};
 	const struct opt_usage usage = {
@@ -81,10 +153,37 @@ static int parse(int argc, char **argv, struct options *o)
 			 "next entry, apart for what the kernel handled and what went to userspace.\n"
 			 "Needs the capabilities CAP_BPF and CAP_PERFMON.",
 		.opts = opts,
-		.exits = "  0 done   1 failed   2 usage   3 no KVM, or no permission   4 no such process\n",
+		.exits = EXITS,
+	};
+	int first, ret = opts_parse(&usage, argc, argv, &first);
+
+	if (ret != OPTS_GO)
+		return ret;
+	if (format != none)
+		o->job.style.format = format;
+	return choose_form(o, format != none);
+}
+
+static int parse_record(int argc, char **argv, struct options *o)
+{
+	const struct opt opts[] = {
+		{ .name = "output", .letter = 'o', .kind = OPT_STRING,
+		  .dst = &o->job.file, .arg = "FILE",
+		  .help = "where to (default: kvasir-trace.json); what it\n"
+			  "held is replaced at the end" },
+		OPTIONS_OF_TRACE(o),
+		{ 0 },
+	};
+	const struct opt_usage usage = {
+		.verb = "trace record",
+		.about = "Trace VM exits as 'kvasir trace exits' does, into a file for 'kvasir trace\n"
+			 "report' and 'kvasir trace diff'.",
+		.opts = opts,
+		.exits = EXITS,
 	};
 	int first;
 
+	o->job.file = "kvasir-trace.json";
 	return opts_parse(&usage, argc, argv, &first);
 }
 
@@ -193,36 +292,6 @@ err:
 	return NULL;
 }
 
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-/* Until @seconds are over (0: never), the process ends, or a signal arrives. */
-static int wait_for_end(int sigfd, int pidfd, double seconds)
-{
-	struct pollfd fds[] = {
-		{ .fd = sigfd, .events = POLLIN },
-		{ .fd = pidfd, .events = POLLIN },	/* -1: ignored */
-	};
-	double left = seconds, end = now() + seconds;
-	struct timespec ts;
-	int n;
-
-	do {
-		ts.tv_sec = left;
-		ts.tv_nsec = (left - ts.tv_sec) * 1e9;
-		n = ppoll(fds, 2, seconds > 0 ? &ts : NULL, NULL);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		left = end - now();
-	} while (n <= 0 && (left > 0 || seconds <= 0));
-	return 0;
-}
-
 static uint64_t recursion_misses(const struct exits_bpf *s)
 {
 	const struct bpf_program *progs[] = {
@@ -241,56 +310,68 @@ static uint64_t recursion_misses(const struct exits_bpf *s)
 	return sum;
 }
 
-static int report(struct exits_bpf *s, struct trace *t, const struct options *o)
+/* The BPF programs as a source of counts. */
+struct exits_source {
+	struct trace_source source;
+	struct exits_bpf *skel;
+	unsigned int pid;
+	double stopped;		/* trace_now(), 0: still counting */
+};
+
+static int snapshot(struct trace_source *source, struct trace *t)
 {
+	struct exits_source *s = (struct exits_source *)source;
+	struct exits_bpf *skel = s->skel;
 	struct trace_maps maps = {
-		.vcpus = bpf_map__fd(s->maps.vcpus),
-		.lives = bpf_map__fd(s->maps.lives),
-		.series = bpf_map__fd(s->maps.series),
-		.returns = bpf_map__fd(s->maps.returns),
-		.last_life = s->bss->last_life,
+		.vcpus = bpf_map__fd(skel->maps.vcpus),
+		.lives = bpf_map__fd(skel->maps.lives),
+		.series = bpf_map__fd(skel->maps.series),
+		.returns = bpf_map__fd(skel->maps.returns),
+		.last_life = skel->bss->last_life,
 	};
 	struct utsname uts;
-	int err, ret;
 
-	uname(&uts);
-	snprintf(t->kernel, sizeof(t->kernel), "%s", uts.release);
-	t->began = time(NULL) - (uint64_t)t->seconds;
 	if (maps.last_life > EXITS_LIVES - 1)
 		maps.last_life = EXITS_LIVES - 1;
-	t->lost = s->bss->lost;
-	t->recursion_misses = recursion_misses(s);
-	err = trace_collect(t, &maps);
-	if (err)
-		ret = out_error(EXIT_VMM, "cannot read the counts: %s",
-				strerror(-err));
-	else
-		ret = o->json ? trace_print_json(t) :
-				trace_print_table(t, &o->style);
-	trace_free(t);
-	return ret;
+	if (s->stopped > 0)
+		t->seconds = s->stopped - source->begin;
+	t->pid = s->pid;
+	t->began = time(NULL) - (uint64_t)t->seconds;
+	uname(&uts);
+	snprintf(t->kernel, sizeof(t->kernel), "%s", uts.release);
+	t->lost = skel->bss->lost;
+	t->recursion_misses = recursion_misses(skel);
+	return trace_collect(t, &maps);
+}
+
+static void stop(struct trace_source *source)
+{
+	struct exits_source *s = (struct exits_source *)source;
+
+	s->skel->bss->enabled = false;
+	s->stopped = trace_now();
+	exits_bpf__detach(s->skel);
 }
 
 /* With the signals blocked and @sigfd in their place. */
 static int trace(const struct options *o, int sigfd, int pidfd)
 {
-	struct trace t = { .pid = o->pid };
-	struct exits_bpf *skel;
-	double begin;
-	int ret, err;
+	struct exits_source s = {
+		.source = { .sigfd = sigfd, .pidfd = pidfd,
+			    .snapshot = snapshot, .stop = stop },
+		.pid = o->pid,
+	};
+	int ret;
 
-	skel = start(o, &ret);
-	if (!skel)
+	s.skel = start(o, &ret);
+	if (!s.skel)
 		return ret;
-	begin = now();
+	s.source.begin = trace_now();
+	if (o->seconds > 0)
+		s.source.end = s.source.begin + o->seconds;
 	out_note("tracing VM exits, Ctrl-C ends");
-	err = wait_for_end(sigfd, pidfd, o->seconds);
-	skel->bss->enabled = false;
-	t.seconds = now() - begin;
-	exits_bpf__detach(skel);
-	ret = err ? out_error(EXIT_VMM, "poll: %s", strerror(-err)) :
-		    report(skel, &t, o);
-	exits_bpf__destroy(skel);
+	ret = trace_run(&s.source, &o->job);
+	exits_bpf__destroy(s.skel);
 	return ret;
 }
 
@@ -318,23 +399,38 @@ static int trace_until_signal(const struct options *o, int pidfd)
 	return ret;
 }
 
-int cmd_trace_exits(int argc, char **argv)
+static int trace_of(struct options *o)
 {
-	struct options o = { .series = EXITS_SERIES };
 	int ret, pidfd = -1;
 
-	out_verb("trace exits");
-	ret = parse(argc, argv, &o);
-	if (ret != OPTS_GO)
-		return ret;
-	if (o.pid) {
-		pidfd = open_process(o.pid);
+	if (o->pid) {
+		pidfd = open_process(o->pid);
 		if (pidfd < 0)
 			return -pidfd;
 	}
-	libbpf_set_print(o.verbose ? print_all : NULL);
-	ret = trace_until_signal(&o, pidfd);
+	libbpf_set_print(o->verbose ? print_all : NULL);
+	ret = trace_until_signal(o, pidfd);
 	if (pidfd >= 0)
 		close(pidfd);
 	return ret;
+}
+
+int cmd_trace_exits(int argc, char **argv)
+{
+	struct options o = { .series = EXITS_SERIES, .job.interval = 1 };
+	int ret;
+
+	out_verb("trace exits");
+	ret = parse_exits(argc, argv, &o);
+	return ret == OPTS_GO ? trace_of(&o) : ret;
+}
+
+int cmd_trace_record(int argc, char **argv)
+{
+	struct options o = { .series = EXITS_SERIES };
+	int ret;
+
+	out_verb("trace record");
+	ret = parse_record(argc, argv, &o);
+	return ret == OPTS_GO ? trace_of(&o) : ret;
 }
