@@ -23,6 +23,8 @@ static int kvs_bell_wake(wait_queue_entry_t *wait, unsigned int mode, int sync,
 	bell->rings++;
 	if (bell == &bell->vq->bell)
 		trace_kvasir_kick(bell->vq);
+	else
+		trace_kvasir_ready(bell->vq);
 	kvs_vq_kick(bell->vq);
 	return 0;
 }

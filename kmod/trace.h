@@ -4,6 +4,7 @@
  * queue; times come from the tracer.
  *
  *   kvasir_kick            H1  the doorbell rang
+ *   kvasir_ready           H1  the host device has something for the driver
  *   kvasir_service_begin   H2  the worker starts on a queue
  *   kvasir_req_issue       H3  a request or frame goes to the host device
  *   kvasir_req_complete    H4  ... and is done
@@ -43,6 +44,8 @@ DECLARE_EVENT_CLASS(kvasir_queue,
 );
 
 DEFINE_EVENT(kvasir_queue, kvasir_kick,
+	TP_PROTO(const struct kvs_vq *vq), TP_ARGS(vq));
+DEFINE_EVENT(kvasir_queue, kvasir_ready,
 	TP_PROTO(const struct kvs_vq *vq), TP_ARGS(vq));
 DEFINE_EVENT(kvasir_queue, kvasir_service_begin,
 	TP_PROTO(const struct kvs_vq *vq), TP_ARGS(vq));
