@@ -253,9 +253,13 @@ static void expect_load(struct json_object *of, const struct tiny_load *load,
 	static const char *const mem[] = {
 		"npf", "EPT_VIOLATION", "EPT_MISCONFIG", NULL
 	};
+	static const char *const call[] = { "hypercall", "VMCALL", NULL };
 	struct counts c;
 
 	ASSERT(of, "not in the report");
+	c = sum_of(of, call);
+	EXPECT_EQ(c.count, tiny_hypercalls(load) * runs);
+	EXPECT_EQ(c.user, 0);
 	c = sum_of(of, cpuid);
 	EXPECT_EQ(c.count, load->cpuid * runs);
 	EXPECT_EQ(c.user, 0);
@@ -307,8 +311,8 @@ static const char *text_of(pid_t pid)
 	return buf[i];
 }
 
-static const struct tiny_load small = { 300, 200, 100, 50 };
-static const struct tiny_load other = { 70, 31, 17, 5 };
+static const struct tiny_load small = { 300, 200, 100, 50, 25 };
+static const struct tiny_load other = { 70, 31, 17, 5, 3 };
 
 TEST("returns of KVM_RUN are counted exactly, by reason")
 {
