@@ -49,18 +49,56 @@ struct exits_life {
 	char comm[16];		/* of the process: its bytes are not to be trusted */
 };
 
-/* State of one vCPU; map "vcpus", by its address. Touched by its thread only. */
+#define EXITS_KNOWN_RETURNS 48	/* the others are in map "returns" */
+#define EXITS_CACHE 16		/* series a vCPU finds without a search */
+
+/* What an exit is about, beyond its reason. */
+enum exits_sub {
+	EXITS_SUB_NONE,
+	EXITS_SUB_PORT_IN,
+	EXITS_SUB_PORT_OUT,
+	EXITS_SUB_MMIO_READ,
+	EXITS_SUB_MMIO_WRITE,
+	EXITS_SUB_MSR_READ,
+	EXITS_SUB_MSR_WRITE,
+	EXITS_SUB_CPUID,	/* leaf */
+	EXITS_SUB_HYPERCALL,	/* number */
+	EXITS_SUB_FAULT,	/* the processor's error code */
+	EXITS_SUBS,
+};
+
+/*
+ * State of one vCPU; map "states", by its life. Written by its thread, and,
+ * while that does not run, by the scheduler that switches to or from it.
+ */
 struct exits_vcpu {
-	__u64 exits;		/* KVM's own count at the last kvm_exit */
+	__u64 addr;
+	__u64 exits;		/* KVM's own count, as far as we know */
 	__u64 exit_ns;
-	__u32 life;
+	__u64 ret_ns;		/* KVM_RUN returned */
 	__u32 tgid;
-	__u32 tid;		/* thread that ran it last */
 	__u32 reason;
 	__u8 isa;
 	__u8 open;		/* an exit without its entry yet */
-	__u8 user;		/* ... that has been to userspace meanwhile */
-	__u8 pad[5];
+	__u8 user;		/* KVM_RUN returned since the last entry */
+	__u8 counted;		/* @exits is right */
+	__u8 unwanted;		/* not one of those to be traced */
+	__u8 off_ready;		/* off the CPU, but it could run */
+	__u16 sub;		/* enum exits_sub of the exit under way */
+	__u64 sub_value;
+	/* Of the exit under way, all 0 if it had no such thing: */
+	__u64 off_ns;		/* off the CPU since; 0: on it */
+	__u64 wake_ns;		/* woken since */
+	__u64 ready_ns;		/* in all: could run, but did not */
+	__u64 blocked_ns;	/* in all: waited for something */
+	__u64 poll_ns;		/* in all: KVM polled for an interrupt */
+	__u64 off_at_ret;	/* @ready_ns and @blocked_ns at @ret_ns */
+	__u32 life;
+	__u32 tid;		/* thread that ran it last */
+	__u32 seen;		/* exits, wraps */
+	__u32 pad;
+	__u64 returns[EXITS_KNOWN_RETURNS];	/* of KVM_RUN, by reason */
+	__u32 cache[EXITS_CACHE];/* index into series, + 1 */
 };
 
 /* Map "series". */
@@ -76,10 +114,49 @@ struct exits_series {
 	__u64 untimed;		/* exits known not to be */
 	__u64 total_ns;		/* of @timed, from exit to entry */
 	__u64 max_ns;
+	__u64 min_ns;
+	/* Parts of @total_ns; the rest is KVM's handling: */
+	__u64 user_ns;		/* from KVM_RUN's return on, on the CPU */
+	__u64 ready_ns;		/* off the CPU, but ready to run */
+	__u64 blocked_ns;	/* off the CPU, waiting */
+	__u64 poll_ns;		/* halt polling */
 	__u64 bucket[HIST_BUCKETS];
 };
 
-/* Map "returns": how often KVM_RUN came back, and with what. */
+/* Map "series": in the order they came up. */
+struct exits_slot {
+	struct exits_key key;
+	struct exits_series s;
+};
+
+/* Map "subs": what exits were about, on demand. */
+struct exits_sub_key {
+	struct exits_key exit;
+	__u32 sub;		/* enum exits_sub */
+	__u64 value;
+};
+
+struct exits_sub_count {
+	__u64 timed;
+	__u64 total_ns;
+	__u64 max_ns;
+};
+
+/* Map "rips": where guests were, sampled on demand. */
+struct exits_rip_key {
+	__u32 life;
+	__u32 reason;
+	__u64 rip;
+};
+
+#define EXITS_SUBKEYS	8192
+#define EXITS_RIPS	16384
+#define EXITS_RIP_EVERY	16	/* exits of a vCPU per sample */
+
+/*
+ * Map "returns": how often KVM_RUN came back, and with what; only what is not
+ * counted in the state of a vCPU.
+ */
 struct exits_return_key {
 	__u32 tgid;
 	__u32 life;		/* 0: no exit of this thread was seen before */
@@ -91,6 +168,8 @@ struct exits_lost {
 	__u64 vcpus_full;	/* exits of vCPUs beyond EXITS_LIVES */
 	__u64 series_full;	/* exits that found no free series */
 	__u64 returns_full;
+	__u64 subs_full;	/* exits whose address, MSR, ... found no room */
+	__u64 rips_full;
 	__u64 returns_orphaned;	/* no memory to remember which vCPU a thread runs */
 	__u64 unmatched_exits;	/* followed by another exit: counted, not timed */
 	__u64 unmatched_entries;/* entries that followed no exit */

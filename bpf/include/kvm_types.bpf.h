@@ -15,6 +15,7 @@
 			     apply_to = record)
 
 struct task_struct {
+	unsigned int flags;
 	struct task_struct *group_leader;
 	__u64 start_boottime;
 	char comm[16];
@@ -26,12 +27,20 @@ struct kvm_vcpu_stat {
 
 struct kvm;
 
+struct kvm_vcpu_arch {
+	unsigned long regs[17];
+};
+
 struct kvm_vcpu {
 	struct kvm *kvm;
 	int vcpu_id;
+	struct kvm_vcpu_arch arch;
 	struct kvm_vcpu_stat stat;
 };
 
 #pragma clang attribute pop
+
+#define TASK_KTHREAD	0x00200000	/* PF_KTHREAD in task_struct.flags */
+#define VCPU_REGS_RIP	16
 
 #endif

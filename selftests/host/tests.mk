@@ -23,6 +23,7 @@ $(foreach s,test_boot test_acpi test_sandbox sandbox \
 
 # The tracer, without its BPF programs.
 TRACE_OUT := $(addprefix user/cli/,trace_collect.c trace_time.c trace_report.c \
+	trace_vm.c trace_subs.c trace_symbols.c trace_parts.c vmsock.c \
 	trace_fmt_table.c trace_fmt_prom.c trace_fmt_folded.c trace_fmt_html.c \
 	trace_svg.c trace_file.c trace_file_read.c exit_names.c json_put.c output.c)
 TRACE_DIFF := $(TRACE_OUT) user/cli/trace_diff.c user/cli/stat_test.c
@@ -35,5 +36,5 @@ SRC_test_trace_run := $(TRACE_RUN)
 SRC_test_trace_live := $(TRACE_RUN)
 $(foreach t,fmt file diff run live,$(eval LIB_test_trace_$(t) := \
 	$(shell pkg-config --libs json-c libbpf) -lm -lutil))
-$(foreach s,report file file_read run serve live,$(eval EXTRA_trace_$(s) := \
-	-iquote ../user/vmm -iquote ../user/include))
+$(foreach s,$(addprefix trace_,report file file_read run serve live) vmsock,\
+	$(eval EXTRA_$(s) := -iquote ../user/vmm -iquote ../user/include))

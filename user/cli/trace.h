@@ -40,6 +40,23 @@ struct trace_return {
 	uint64_t count;
 };
 
+/* What exits were about: --by addr. */
+struct trace_sub {
+	uint32_t isa, reason;
+	uint32_t user;
+	uint32_t sub;			/* enum exits_sub */
+	uint64_t value;
+	struct exits_sub_count count;
+	char device[32];		/* whose address it is, where known */
+};
+
+/* Where a guest was when it left: samples. */
+struct trace_rip {
+	uint32_t isa, reason;
+	uint64_t rip;
+	uint64_t count;
+};
+
 /* One virtual machine. @kvm == 0: returns of a process whose VM is not known. */
 struct trace_vm {
 	uint64_t kvm;
@@ -52,13 +69,21 @@ struct trace_vm {
 	size_t n_vcpus;
 	struct trace_return *ret;
 	size_t n_rets;
+	struct trace_sub *sub;		/* by time */
+	size_t n_subs;
+	struct trace_rip *rip;		/* by count */
+	size_t n_rips;
 };
+
+struct trace_symbols;
 
 struct trace {
 	struct trace_vm *vm;
+	const struct trace_symbols *symbols;	/* of the guests, or NULL */
 	size_t n_vms;
 	struct exits_lost lost;
 	uint64_t recursion_misses;	/* events while our program was busy */
+	uint64_t cost_events, cost_ns;	/* of the tracer, where it was measured */
 	double seconds;			/* from attach to detach */
 	uint32_t pid;			/* the only process traced, or 0 */
 	uint64_t began;			/* seconds since 1970 */
@@ -74,8 +99,9 @@ struct trace_total {
 };
 
 struct trace_maps {
-	int vcpus, lives, series, returns;
+	int states, lives, series, returns, subs, rips;
 	uint32_t last_life;
+	uint32_t n_series;
 };
 
 /**

@@ -12,6 +12,8 @@
 
 #include "exit_names.h"
 #include "trace.h"
+#include "trace_subs.h"
+#include "trace_vm.h"
 
 /* Where a life's counts go: indices, since the arrays move as they grow. */
 struct place {
@@ -28,50 +30,6 @@ static void *append(void *array, size_t *n, size_t size)
 		return NULL;
 	*p = grown;
 	return memset((char *)grown + (*n)++ * size, 0, size);
-}
-
-/* The value of a name option in @arg, with @next behind it; NULL if it is none. */
-static const char *name_option(const char *arg, const char *next, size_t *len)
-{
-	const char *s;
-
-	if (!strncmp(arg, "--name=", 7))
-		s = arg + 7;
-	else if (!strcmp(arg, "--name") || !strcmp(arg, "-name"))
-		s = next;
-	else
-		return NULL;
-	if (!strncmp(s, "guest=", 6))
-		s += 6;
-	*len = strcspn(s, ",");
-	return s;
-}
-
-/* The name its user gave the VM, if its command line tells: kvasir, QEMU, ... */
-static void read_name(struct trace_vm *vm)
-{
-	char path[64], buf[4096];
-	const char *arg, *next, *s;
-	size_t len;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%u/cmdline", vm->pid);
-	f = fopen(path, "re");
-	if (!f)
-		return;
-	len = fread(buf, 1, sizeof(buf) - 1, f);
-	fclose(f);
-	buf[len] = 0;
-	for (arg = buf; arg < buf + len; arg = next) {
-		size_t n;
-
-		next = arg + strlen(arg) + 1;
-		s = name_option(arg, next < buf + len ? next : "", &n);
-		if (s) {
-			snprintf(vm->name, sizeof(vm->name), "%.*s", (int)n, s);
-			break;
-		}
-	}
 }
 
 /* Is the process that has @vm's number now still the one that was traced? */
@@ -135,7 +93,7 @@ static struct trace_vm *vm_of(struct trace *t, const struct exits_life *life)
 	vm->start_ns = life->start_ns;
 	memcpy(vm->comm, life->comm, sizeof(life->comm));
 	if (same_process(vm))
-		read_name(vm);
+		trace_vm_name(vm->pid, vm->name, sizeof(vm->name));
 	return vm;
 }
 
@@ -185,11 +143,17 @@ static void series_add(struct exits_series *to, const struct exits_series *s)
 {
 	size_t i;
 
+	if (s->timed && (!to->timed || s->min_ns < to->min_ns))
+		to->min_ns = s->min_ns;
 	to->timed += s->timed;
 	to->untimed += s->untimed;
 	to->total_ns += s->total_ns;
 	if (s->max_ns > to->max_ns)
 		to->max_ns = s->max_ns;
+	to->user_ns += s->user_ns;
+	to->ready_ns += s->ready_ns;
+	to->blocked_ns += s->blocked_ns;
+	to->poll_ns += s->poll_ns;
 	for (i = 0; i < HIST_BUCKETS; i++)
 		to->bucket[i] += s->bucket[i];
 }
@@ -228,41 +192,16 @@ static int book(struct trace *t, const struct place *p,
 static int collect_series(struct trace *t, const struct trace_maps *maps,
 			  const struct place *place)
 {
-	struct exits_key key, *last = NULL;
-	struct exits_series s;
+	struct exits_slot slot;
+	uint32_t i;
 	int err;
 
-	while (!bpf_map_get_next_key(maps->series, last, &key)) {
-		last = &key;
-		if (bpf_map_lookup_elem(maps->series, &key, &s))
+	for (i = 0; i < maps->n_series; i++) {
+		if (bpf_map_lookup_elem(maps->series, &i, &slot))
 			return -errno;
-		if (key.life > maps->last_life || !place[key.life].used)
+		if (slot.key.life > maps->last_life || !place[slot.key.life].used)
 			continue;
-		err = book(t, &place[key.life], &key, &s);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-/* Exits that were still open when the trace ended. */
-static int collect_open(struct trace *t, const struct trace_maps *maps,
-			const struct place *place)
-{
-	const struct exits_series one = { .untimed = 1 };
-	uint64_t addr, *last = NULL;
-	struct exits_vcpu v;
-	int err;
-
-	while (!bpf_map_get_next_key(maps->vcpus, last, &addr)) {
-		last = &addr;
-		if (bpf_map_lookup_elem(maps->vcpus, &addr, &v))
-			return -errno;
-		if (!v.open || v.life > maps->last_life || !place[v.life].used)
-			continue;
-		err = book(t, &place[v.life], &(struct exits_key){
-			   .reason = v.reason, .isa = v.isa, .user = v.user },
-			   &one);
+		err = book(t, &place[slot.key.life], &slot.key, &slot.s);
 		if (err)
 			return err;
 	}
@@ -301,19 +240,62 @@ static struct trace_vm *vm_of_process(struct trace *t, uint32_t pid)
 		fclose(f);
 		if (n && vm->comm[n - 1] == '\n')
 			vm->comm[n - 1] = 0;
-		read_name(vm);
+		trace_vm_name(vm->pid, vm->name, sizeof(vm->name));
 	}
 	return vm;
+}
+
+static int return_add(struct trace_vm *vm, uint32_t reason, uint64_t count)
+{
+	struct trace_return *r;
+	size_t i;
+
+	for (i = 0; i < vm->n_rets; i++)
+		if (vm->ret[i].reason == reason)
+			break;
+	if (i == vm->n_rets) {
+		r = append(&vm->ret, &vm->n_rets, sizeof(*r));
+		if (!r)
+			return -ENOMEM;
+		r->reason = reason;
+	}
+	vm->ret[i].count += count;
+	return 0;
+}
+
+/* What is in the vCPUs' states: exits that are still open, and returns. */
+static int collect_states(struct trace *t, const struct trace_maps *maps,
+			  const struct place *place)
+{
+	const struct exits_series one = { .untimed = 1 };
+	struct exits_vcpu v;
+	uint32_t i, k;
+	int err = 0;
+
+	for (i = 1; i <= maps->last_life && !err; i++) {
+		if (bpf_map_lookup_elem(maps->states, &i, &v))
+			return -errno;
+		if (!place[i].used)
+			continue;
+		for (k = 0; k < EXITS_KNOWN_RETURNS && !err; k++)
+			if (v.returns[k])
+				err = return_add(&t->vm[place[i].vm], k,
+						 v.returns[k]);
+		if (v.open && !err)
+			err = book(t, &place[i], &(struct exits_key){
+				   .life = i, .reason = v.reason, .isa = v.isa,
+				   .user = v.user }, &one);
+	}
+	return err;
 }
 
 static int collect_returns(struct trace *t, const struct trace_maps *maps,
 			   const struct place *place)
 {
 	struct exits_return_key key, *last = NULL;
-	struct trace_return *r;
 	struct trace_vm *vm;
 	uint64_t count;
-	size_t i;
+	int err;
 
 	while (!bpf_map_get_next_key(maps->returns, last, &key)) {
 		last = &key;
@@ -324,18 +306,9 @@ static int collect_returns(struct trace *t, const struct trace_maps *maps,
 			vm = &t->vm[place[key.life].vm];
 		else
 			vm = vm_of_process(t, key.tgid);
-		if (!vm)
-			return -ENOMEM;
-		for (i = 0; i < vm->n_rets; i++)
-			if (vm->ret[i].reason == key.reason)
-				break;
-		if (i == vm->n_rets) {
-			r = append(&vm->ret, &vm->n_rets, sizeof(*r));
-			if (!r)
-				return -ENOMEM;
-			r->reason = key.reason;
-		}
-		vm->ret[i].count += count;
+		err = vm ? return_add(vm, key.reason, count) : -ENOMEM;
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -429,6 +402,20 @@ struct trace_total trace_sum(const struct trace_rows *rows)
 	return sum;
 }
 
+struct lives {
+	struct trace *t;
+	const struct place *place;
+	uint32_t last;
+};
+
+static struct trace_vm *vm_of_life(void *ctx, uint32_t life)
+{
+	const struct lives *l = ctx;
+
+	return life <= l->last && l->place[life].used ?
+	       &l->t->vm[l->place[life].vm] : NULL;
+}
+
 int trace_collect(struct trace *t, const struct trace_maps *maps)
 {
 	struct place *place = calloc(maps->last_life + 1, sizeof(*place));
@@ -440,9 +427,12 @@ int trace_collect(struct trace *t, const struct trace_maps *maps)
 	if (!err)
 		err = collect_series(t, maps, place);
 	if (!err)
-		err = collect_open(t, maps, place);
+		err = collect_states(t, maps, place);
 	if (!err)
 		err = collect_returns(t, maps, place);
+	if (!err)
+		err = trace_subs_collect(t, maps, vm_of_life,
+					 &(struct lives){ t, place, maps->last_life });
 	trace_sort(t);
 	free(place);
 	return err;
@@ -458,6 +448,8 @@ void trace_free(struct trace *t)
 		free(t->vm[i].vcpu);
 		free(t->vm[i].rows.row);
 		free(t->vm[i].ret);
+		free(t->vm[i].sub);
+		free(t->vm[i].rip);
 	}
 	free(t->vm);
 	t->vm = NULL;

@@ -6,13 +6,10 @@
  * Loads bpf/exits.bpf.c, lets it count until the time is up, Ctrl-C, or the end
  * of the traced process; its maps are read by what trace_run.h does meanwhile.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <signal.h>
-#include <stdlib.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,63 +22,49 @@
 #include "output.h"
 #include "run.h"
 #include "trace_run.h"
+#include "trace_session.h"
+#include "trace_symbols.h"
 #include "exits.skel.h"
 
 #define SERIES_MAX (1U << 20)
 
+/* The trace, too: its BPF programs are the source of counts. */
 struct options {
-	unsigned int pid;	/* 0: every VM */
+	struct trace_session session;	/* first */
+	struct exits_bpf *skel;
+	double stopped;		/* trace_now(), 0: still counting */
 	unsigned int series;
-	double seconds;		/* 0: until Ctrl-C */
+	unsigned int vcpu;	/* UINT_MAX: all */
+	struct trace_symbols *loaded;
+	const char *symbols;	/* of the guest: vmlinux, System.map, ... */
+	bool subs;		/* also by address, MSR, ... */
 	bool json;
 	bool batch;
-	bool verbose;
 	const char *prometheus;
 	struct trace_job job;
 };
 
-static int seconds_of(void *dst, const char *option, const char *value)
+static int take_by(void *dst, const char *value)
 {
-	double *seconds = dst;
-	char *end;
+	bool *subs = dst;
 
-	/* strtod() would take blanks, signs, "inf" and "nan" too. */
-	if (*value >= '0' && *value <= '9') {
-		*seconds = strtod(value, &end);
-		if (*seconds > 0 && *seconds <= 1e6 && !*end)
-			return 0;
-	}
-	return out_error(EXIT_USAGE, "--%s %s: not seconds, up to 1000000", option,
-			 value);
+	*subs = !strcmp(value, "addr");
+	return *subs ? 0 : out_error(EXIT_USAGE, "--by %s: only addr is known", value);
 }
 
-static int take_duration(void *dst, const char *value)
-{
-	return seconds_of(dst, "duration", value);
-}
-
-static int take_interval(void *dst, const char *value)
-{
-	return seconds_of(dst, "interval", value);
-}
-
-/* What both verbs take: whom to trace, and for how long. */
+/* What both verbs take beyond whom to trace, and for how long. */
 #define OPTIONS_OF_TRACE(o)						\
-	{ .name = "pid", .letter = 'p', .kind = OPT_UINT,		\
-	  .dst = &(o)->pid, .min = 1, .max = INT32_MAX, .arg = "PID",	\
-	  .help = "only the guests of this process; ends when it ends" },\
-	{ .name = "duration", .letter = 'd', .kind = OPT_CALL,		\
-	  .dst = &(o)->seconds, .fn = take_duration, .arg = "SEC",	\
-	  .help = "end after so many seconds (default: at Ctrl-C)" },	\
+	TRACE_SESSION_OPTIONS(&(o)->session),				\
+	{ .name = "vcpu", .kind = OPT_UINT, .dst = &(o)->vcpu,		\
+	  .max = INT32_MAX, .arg = "N",					\
+	  .help = "only vCPUs of this number" },			\
 	{ .name = "series", .kind = OPT_UINT, .dst = &(o)->series,	\
 	  .min = 1, .max = SERIES_MAX, .arg = "N",			\
 	  .help = "room for N histograms of 9 KiB, one per vCPU, reason\n"\
-		  "and kernel or userspace (default: 2048)" },		\
-	{ .name = "verbose", .letter = 'v', .kind = OPT_FLAG,		\
-	  .dst = &(o)->verbose,						\
-	  .help = "print the messages of the BPF loader" }
+		  "and kernel or userspace (default: 2048)" }
 
-#define EXITS "  0 done   1 failed   2 usage   3 no KVM, or no permission   4 no such process\n"
+#define EXITS "  0 done   1 failed   2 usage   3 no KVM, or no permission\n" \
+	      "  4 no such process, guest or file\n"
 
 /*
  * Of the forms to go out in, at most one. Like top, show the view to whoever
@@ -111,7 +94,7 @@ static int choose_form(struct options *o, bool format)
 		job->style.format = TRACE_PROMETHEUS;
 	else if (o->prometheus)
 		job->listen = o->prometheus;
-	else if (!format && !o->batch && !o->seconds && tty)
+	else if (!format && !o->batch && !o->session.seconds && tty)
 		job->live = true;
 	return OPTS_GO;
 }
@@ -121,6 +104,12 @@ static int parse_exits(int argc, char **argv, struct options *o)
 	enum trace_format none = -1, format = none;
 	const struct opt opts[] = {
 		OPTIONS_OF_TRACE(o),
+		{ .name = "by", .kind = OPT_CALL, .dst = &o->subs, .fn = take_by,
+		  .arg = "addr", .help = "split reasons by port, address, MSR, leaf, ..." },
+		{ .name = "symbols", .kind = OPT_STRING, .dst = &o->symbols,
+		  .arg = "FILE",
+		  .help = "sample where guests are, and name it by this vmlinux,\n"
+			  "System.map or kallsyms" },
 		{ .name = "json", .kind = OPT_FLAG, .dst = &o->json,
 		  .help = "JSON instead of tables" },
 		{ .name = "format", .letter = 'f', .kind = OPT_CALL,
@@ -137,7 +126,7 @@ static int parse_exits(int argc, char **argv, struct options *o)
 		{ .name = "batch", .letter = 'b', .kind = OPT_FLAG,
 		  .dst = &o->batch, .help = "no full-screen view" },
 		{ .name = "interval", .letter = 'i', .kind = OPT_CALL,
-		  .dst = &o->job.interval, .fn = take_interval, .arg = "SEC",
+		  .dst = &o->job.interval, .fn = trace_take_interval, .arg = "SEC",
 		  .help = "time between two updates of the view (default: 1)" },
 		{ .name = "vcpus", .kind = OPT_FLAG,
 		  .dst = &o->job.style.per_vcpu,
@@ -187,71 +176,48 @@ static int parse_record(int argc, char **argv, struct options *o)
 	return opts_parse(&usage, argc, argv, &first);
 }
 
-/* Does process @pid hold a VM? True when it cannot be told. */
-static bool has_vm(uint32_t pid)
-{
-	char path[64], to[64];
-	struct dirent *e;
-	bool found = false;
-	ssize_t n;
-	DIR *d;
+#define OPTIONAL 10
+#define SUBS 3	/* from here on: for --by */
 
-	snprintf(path, sizeof(path), "/proc/%u/fd", pid);
-	d = opendir(path);
-	if (!d)
-		return true;
-	while (!found && (e = readdir(d))) {
-		n = readlinkat(dirfd(d), e->d_name, to, sizeof(to) - 1);
-		to[n > 0 ? n : 0] = 0;
-		found = !strcmp(to, "anon_inode:kvm-vm");
-	}
-	closedir(d);
-	return found;
+static void optional_programs(struct exits_bpf *s, struct trace_optional *o)
+{
+#define OPTIONAL_PROGRAM(name, text) { s->progs.name, &s->links.name, text }
+	const struct trace_optional all[OPTIONAL] = {
+		OPTIONAL_PROGRAM(on_switch, "time off the CPU is not told apart"),
+		OPTIONAL_PROGRAM(on_wakeup, "waiting for a CPU counts as blocked"),
+		OPTIONAL_PROGRAM(on_halt_end, "halt polling counts as handling"),
+		OPTIONAL_PROGRAM(on_pio, "ports are not told apart"),
+		OPTIONAL_PROGRAM(on_mmio, "addresses are not told apart"),
+		OPTIONAL_PROGRAM(on_fast_mmio, "doorbells are not told apart"),
+		OPTIONAL_PROGRAM(on_msr, "MSRs are not told apart"),
+		OPTIONAL_PROGRAM(on_cpuid, "leaves are not told apart"),
+		OPTIONAL_PROGRAM(on_hypercall, "hypercalls are not told apart"),
+		OPTIONAL_PROGRAM(on_page_fault, "faults are not told apart"),
+	};
+#undef OPTIONAL_PROGRAM
+
+	memcpy(o, all, sizeof(all));
 }
 
-/* Return: a pidfd for @pid, or minus the exit status. */
-static int open_process(unsigned int pid)
+/* What is not asked for costs nothing. */
+static void choose_programs(struct exits_bpf *s, const struct options *o,
+			    const struct trace_optional *optional)
 {
-	int fd = syscall(SYS_pidfd_open, pid, 0);
+	size_t i;
 
-	if (fd >= 0) {
-		if (!has_vm(pid))
-			out_note("process %u has no virtual machine yet", pid);
-		return fd;
-	}
-	switch (errno) {
-	case ESRCH:
-		return -out_error(EXIT_NO_FILE, "there is no process %u", pid);
-	case EINVAL:
-	case ENOENT:	/* newer kernels */
-		return -out_error(EXIT_NO_FILE,
-				  "%u is a thread; name its process", pid);
-	default:
-		return -out_error(EXIT_VMM, "cannot watch process %u: %s", pid,
-				  strerror(errno));
-	}
-}
-
-static int print_all(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	(void)level;
-	return vfprintf(stderr, fmt, ap);
-}
-
-/* Say why loading or attaching failed, and give the exit status. */
-static int explain(const char *what, int err)
-{
-	if (err == -EPERM || err == -EACCES)
-		return out_error(EXIT_NO_KVM,
-				 "%s: not permitted; needs CAP_BPF and CAP_PERFMON, or root",
-				 what);
-	return out_error(EXIT_VMM, "%s: %s; --verbose tells more", what,
-			 strerror(-err));
+	s->rodata->only_tgid = o->session.pid;
+	s->rodata->only_vcpu = o->vcpu;
+	s->rodata->want_subs = o->subs;
+	s->rodata->want_rips = o->symbols != NULL;
+	for (i = SUBS; i < OPTIONAL; i++)
+		bpf_program__set_autoload(optional[i].prog, o->subs);
+	trace_defer(optional, OPTIONAL);
 }
 
 /* Return: attached and counting, or NULL with the exit status in *@ret. */
 static struct exits_bpf *start(const struct options *o, int *ret)
 {
+	struct trace_optional optional[OPTIONAL];
 	struct exits_where where[EXITS_ISAS];
 	struct exits_bpf *s;
 	int err;
@@ -265,16 +231,19 @@ static struct exits_bpf *start(const struct options *o, int *ret)
 	}
 	s = exits_bpf__open();
 	if (!s) {
-		*ret = explain("cannot open the BPF program", -errno);
+		*ret = trace_explain("cannot open the BPF program", -errno);
 		return NULL;
 	}
-	s->rodata->only_tgid = o->pid;
 	memcpy((void *)s->rodata->where, where, sizeof(where));
+	optional_programs(s, optional);
+	choose_programs(s, o, optional);
 	err = bpf_map__set_max_entries(s->maps.series, o->series);
+	if (!err)
+		err = bpf_map__set_max_entries(s->maps.series_index, o->series);
 	if (!err)
 		err = exits_bpf__load(s);
 	if (err) {
-		*ret = explain("cannot load the BPF program", err);
+		*ret = trace_explain("cannot load the BPF program", err);
 		goto err;
 	}
 	err = exits_bpf__attach(s);
@@ -282,9 +251,10 @@ static struct exits_bpf *start(const struct options *o, int *ret)
 		*ret = err == -ENOENT ?
 		       out_error(EXIT_NO_KVM,
 				 "KVM is not there to trace; modprobe kvm_amd or kvm_intel") :
-		       explain("cannot attach to KVM's tracepoints", err);
+		       trace_explain("cannot attach to KVM's tracepoints", err);
 		goto err;
 	}
+	trace_attach(optional, OPTIONAL);
 	s->bss->enabled = true;
 	return s;
 err:
@@ -292,132 +262,88 @@ err:
 	return NULL;
 }
 
-static uint64_t recursion_misses(const struct exits_bpf *s)
-{
-	const struct bpf_program *progs[] = {
-		s->progs.on_exit, s->progs.on_entry, s->progs.on_userspace,
-	};
-	uint64_t sum = 0;
-	size_t i;
-
-	for (i = 0; i < sizeof(progs) / sizeof(progs[0]); i++) {
-		struct bpf_prog_info info = { 0 };
-		__u32 len = sizeof(info);
-
-		if (!bpf_obj_get_info_by_fd(bpf_program__fd(progs[i]), &info, &len))
-			sum += info.recursion_misses;
-	}
-	return sum;
-}
-
-/* The BPF programs as a source of counts. */
-struct exits_source {
-	struct trace_source source;
-	struct exits_bpf *skel;
-	unsigned int pid;
-	double stopped;		/* trace_now(), 0: still counting */
-};
-
 static int snapshot(struct trace_source *source, struct trace *t)
 {
-	struct exits_source *s = (struct exits_source *)source;
-	struct exits_bpf *skel = s->skel;
+	struct options *o = (struct options *)source;
+	struct exits_bpf *skel = o->skel;
 	struct trace_maps maps = {
-		.vcpus = bpf_map__fd(skel->maps.vcpus),
+		.states = bpf_map__fd(skel->maps.states),
 		.lives = bpf_map__fd(skel->maps.lives),
 		.series = bpf_map__fd(skel->maps.series),
 		.returns = bpf_map__fd(skel->maps.returns),
+		.subs = bpf_map__fd(skel->maps.subs),
+		.rips = bpf_map__fd(skel->maps.rips),
 		.last_life = skel->bss->last_life,
+		.n_series = skel->bss->n_series,
 	};
 	struct utsname uts;
 
 	if (maps.last_life > EXITS_LIVES - 1)
 		maps.last_life = EXITS_LIVES - 1;
-	if (s->stopped > 0)
-		t->seconds = s->stopped - source->begin;
-	t->pid = s->pid;
+	if (maps.n_series > o->series)
+		maps.n_series = o->series;
+	if (o->stopped > 0)
+		t->seconds = o->stopped - source->begin;
+	t->pid = o->session.pid;
 	t->began = time(NULL) - (uint64_t)t->seconds;
 	uname(&uts);
 	snprintf(t->kernel, sizeof(t->kernel), "%s", uts.release);
+	t->symbols = o->loaded;
 	t->lost = skel->bss->lost;
-	t->recursion_misses = recursion_misses(skel);
+	t->recursion_misses = o->session.cost.misses;
+	t->cost_events = o->session.cost.runs;
+	t->cost_ns = o->session.cost.ns;
 	return trace_collect(t, &maps);
 }
 
 static void stop(struct trace_source *source)
 {
-	struct exits_source *s = (struct exits_source *)source;
+	struct options *o = (struct options *)source;
 
-	s->skel->bss->enabled = false;
-	s->stopped = trace_now();
-	exits_bpf__detach(s->skel);
+	o->skel->bss->enabled = false;
+	o->stopped = trace_now();
+	exits_bpf__detach(o->skel);
+	trace_cost_end(&o->session.cost, o->skel->obj);
 }
 
-/* With the signals blocked and @sigfd in their place. */
-static int trace(const struct options *o, int sigfd, int pidfd)
+static int trace(struct trace_session *session, void *ctx)
 {
-	struct exits_source s = {
-		.source = { .sigfd = sigfd, .pidfd = pidfd,
-			    .snapshot = snapshot, .stop = stop },
-		.pid = o->pid,
-	};
+	struct options *o = ctx;
 	int ret;
 
-	s.skel = start(o, &ret);
-	if (!s.skel)
+	o->skel = start(o, &ret);
+	if (!o->skel)
 		return ret;
-	s.source.begin = trace_now();
-	if (o->seconds > 0)
-		s.source.end = s.source.begin + o->seconds;
+	session->source.snapshot = snapshot;
+	session->source.stop = stop;
+	trace_session_begin(session);
 	out_note("tracing VM exits, Ctrl-C ends");
-	ret = trace_run(&s.source, &o->job);
-	exits_bpf__destroy(s.skel);
-	return ret;
-}
-
-/* Let SIGINT and SIGTERM end the trace instead of the process. */
-static int trace_until_signal(const struct options *o, int pidfd)
-{
-	sigset_t set, before;
-	int ret, sigfd;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, &before);
-	sigfd = signalfd(-1, &set, SFD_CLOEXEC);
-	if (sigfd >= 0) {
-		ret = trace(o, sigfd, pidfd);
-		close(sigfd);
-	} else {
-		ret = out_error(EXIT_VMM, "signalfd: %s", strerror(errno));
-	}
-	/* The Ctrl-C that ended the trace is spent: do not die of it now. */
-	while (sigtimedwait(&set, NULL, &(struct timespec){ 0 }) > 0)
-		;
-	sigprocmask(SIG_SETMASK, &before, NULL);
+	ret = trace_run(&session->source, &o->job);
+	exits_bpf__destroy(o->skel);
 	return ret;
 }
 
 static int trace_of(struct options *o)
 {
-	int ret, pidfd = -1;
+	int ret;
 
-	if (o->pid) {
-		pidfd = open_process(o->pid);
-		if (pidfd < 0)
-			return -pidfd;
+	if (o->symbols) {
+		ret = trace_symbols_load(o->symbols, &o->loaded);
+		if (ret)
+			return out_error(EXIT_NO_FILE, "--symbols %s: %s", o->symbols,
+					 ret == -EINVAL ? "no symbols in it" :
+							  strerror(-ret));
 	}
-	libbpf_set_print(o->verbose ? print_all : NULL);
-	ret = trace_until_signal(o, pidfd);
-	if (pidfd >= 0)
-		close(pidfd);
+	ret = trace_session_run(&o->session, trace, o);
+	trace_symbols_free(o->loaded);
 	return ret;
 }
 
 int cmd_trace_exits(int argc, char **argv)
 {
-	struct options o = { .series = EXITS_SERIES, .job.interval = 1 };
+	struct options o = {
+		.series = EXITS_SERIES, .vcpu = UINT_MAX, .job.interval = 1,
+	};
 	int ret;
 
 	out_verb("trace exits");
@@ -427,7 +353,7 @@ int cmd_trace_exits(int argc, char **argv)
 
 int cmd_trace_record(int argc, char **argv)
 {
-	struct options o = { .series = EXITS_SERIES };
+	struct options o = { .series = EXITS_SERIES, .vcpu = UINT_MAX };
 	int ret;
 
 	out_verb("trace record");

@@ -43,6 +43,11 @@ static struct json_object *series(struct json *j, const struct exits_series *s)
 	json_put_u64(j, o, "untimed", s->untimed);
 	json_put_u64(j, o, "total_ns", s->total_ns);
 	json_put_u64(j, o, "max_ns", s->max_ns);
+	json_put_u64(j, o, "min_ns", s->min_ns);
+	json_put_u64(j, o, "user_ns", s->user_ns);
+	json_put_u64(j, o, "ready_ns", s->ready_ns);
+	json_put_u64(j, o, "blocked_ns", s->blocked_ns);
+	json_put_u64(j, o, "poll_ns", s->poll_ns);
 	json_put(j, o, "buckets", sparse(j, bucket, HIST_BUCKETS));
 	return o;
 }

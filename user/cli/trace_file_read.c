@@ -166,11 +166,20 @@ static uint64_t get_sparse(struct reader *r, struct json_object *o,
 	return sum;
 }
 
+/* A number that may be missing, for 0. */
+static uint64_t get_part(struct reader *r, struct json_object *o,
+			 const char *key, uint64_t max)
+{
+	if (!json_object_object_get_ex(o, key, NULL))
+		return 0;
+	return get_number(r, o, key, max, "a time that has no such part");
+}
+
 static void get_series(struct reader *r, struct json_object *o,
 		       struct exits_series *s)
 {
 	static const char why[] = "a reason without its counts";
-	uint64_t bucket[HIST_BUCKETS] = { 0 };
+	uint64_t bucket[HIST_BUCKETS] = { 0 }, left;
 	uint32_t i, last = 0;
 
 	memset(s, 0, sizeof(*s));
@@ -178,6 +187,12 @@ static void get_series(struct reader *r, struct json_object *o,
 	s->untimed = get_number(r, o, "untimed", COUNT_MAX, why);
 	s->total_ns = get_number(r, o, "total_ns", TIME_MAX_NS, why);
 	s->max_ns = get_number(r, o, "max_ns", TIME_MAX_NS, why);
+	s->min_ns = get_part(r, o, "min_ns", s->max_ns);
+	left = s->total_ns;
+	left -= s->user_ns = get_part(r, o, "user_ns", left);
+	left -= s->ready_ns = get_part(r, o, "ready_ns", left);
+	left -= s->blocked_ns = get_part(r, o, "blocked_ns", left);
+	s->poll_ns = get_part(r, o, "poll_ns", left);
 	if (get_sparse(r, o, bucket, HIST_BUCKETS) != s->timed)
 		refuse(r, "a histogram that does not sum up to its count");
 	for (i = 0; i < HIST_BUCKETS; i++) {

@@ -5,6 +5,8 @@
 #include "exit_names.h"
 #include "output.h"
 #include "trace_fmt.h"
+#include "trace_parts.h"
+#include "trace_subs.h"
 
 enum column {
 	COL_REASON, COL_BY, COL_EXITS, COL_RATE, COL_TIME, COL_WALL, COL_TOTAL,
@@ -133,8 +135,10 @@ static int print_vm(const struct trace *t, const struct trace_vm *vm,
 	ret = print_rows(t, &vm->rows, vm->n_vcpus, style);
 	if (has_idle(&vm->rows))
 		printf("* time asleep included, hence not in TIME%%\n");
-	if (vm->rows.n)
+	if (vm->rows.n) {
 		print_sums("all", &vm->rows, t->seconds);
+		trace_parts_print(&vm->rows);
+	}
 	for (i = 0; i < vm->n_vcpus && !ret; i++) {
 		snprintf(of, sizeof(of), "vCPU %u", vm->vcpu[i].id);
 		print_sums(of, &vm->vcpu[i].rows, t->seconds);
@@ -142,6 +146,8 @@ static int print_vm(const struct trace *t, const struct trace_vm *vm,
 			ret = print_rows(t, &vm->vcpu[i].rows, 1, style);
 	}
 	print_returns(vm);
+	if (!ret)
+		ret = trace_subs_print(t, vm);
 	putchar('\n');
 	return ret;
 }
@@ -149,6 +155,7 @@ static int print_vm(const struct trace *t, const struct trace_vm *vm,
 int trace_print_table(const struct trace *t, const struct trace_style *style)
 {
 	const char *note = trace_note(t), *text;
+	char cost[TRACE_DURATION_MAX];
 	uint64_t count;
 	int ret = 0;
 	size_t i;
@@ -158,6 +165,10 @@ int trace_print_table(const struct trace *t, const struct trace_style *style)
 	for (i = 0; trace_loss(t, i, &count, &text); i++)
 		if (count)
 			printf("lost: %" PRIu64 " %s\n", count, text);
+	if (t->cost_events)
+		printf("cost: %s per event (measured on %" PRIu64 ")\n",
+		       trace_duration(cost, t->cost_ns / t->cost_events),
+		       t->cost_events);
 	if (note)
 		printf("note: %s\n", note);
 	return ret ? ret : out_done();

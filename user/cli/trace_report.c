@@ -14,6 +14,8 @@
 #include "output.h"
 #include "run.h"
 #include "trace_fmt.h"
+#include "trace_parts.h"
+#include "trace_subs.h"
 
 const char *const trace_class_name[2] = { "kernel", "user" };
 
@@ -28,6 +30,8 @@ static const struct loss {
 	LOSS(vcpus_full, "exits not counted: too many vCPUs"),
 	LOSS(series_full, "exits not counted: map full, see --series"),
 	LOSS(returns_full, "returns to userspace not counted: map full"),
+	LOSS(subs_full, "exits not told apart by address: map full"),
+	LOSS(rips_full, "samples of the guest dropped: map full"),
 	LOSS(returns_orphaned, "exits not told apart: no memory"),
 	LOSS(unmatched_exits, "exits counted without time: no entry seen"),
 	LOSS(unmatched_entries, "entries without an exit"),
@@ -92,7 +96,8 @@ struct trace_figures trace_figures(const struct exits_series *s)
 {
 	return (struct trace_figures){
 		.count = trace_exits(s),
-		.min = quantile(s, 0),	/* the rank is at least the first */
+		/* A file may lack it; the rank is at least the first. */
+		.min = s->min_ns ? s->min_ns : quantile(s, 0),
 		.mean = s->timed ? s->total_ns / s->timed : 0,
 		.p50 = quantile(s, 500),
 		.p90 = quantile(s, 900),
@@ -196,6 +201,11 @@ static void put_times(struct json *j, struct json_object *o,
 	json_put_u64(j, o, "count", f.count);
 	json_put_u64(j, o, "untimed", s->untimed);
 	json_put_u64(j, o, "total_ns", s->total_ns);
+	json_put_u64(j, o, "kernel_ns", trace_kernel_ns(s));
+	json_put_u64(j, o, "user_ns", s->user_ns);
+	json_put_u64(j, o, "ready_ns", s->ready_ns);
+	json_put_u64(j, o, "blocked_ns", s->blocked_ns);
+	json_put_u64(j, o, "poll_ns", s->poll_ns);
 	json_put_u64(j, o, "min_ns", f.min);
 	json_put_u64(j, o, "mean_ns", f.mean);
 	json_put_u64(j, o, "p50_ns", f.p50);
@@ -289,6 +299,8 @@ static struct json_object *json_vm(struct json *j, const struct trace *t,
 		json_put_u64(j, rets, run_exit_name(vm->ret[i].reason, name),
 			     vm->ret[i].count);
 	json_put(j, o, "returns", rets);
+	json_put(j, o, "by_address", trace_subs_json(j, vm));
+	json_put(j, o, "samples", trace_rips_json(j, t, vm));
 	return o;
 }
 
@@ -311,7 +323,7 @@ static struct json_object *json_totals(struct json *j, const struct trace *t)
 
 int trace_print_json(const struct trace *t)
 {
-	struct json_object *root, *vms, *lost;
+	struct json_object *root, *vms, *lost, *cost;
 	const char *note = trace_note(t), *key, *text;
 	struct json j = { false };
 	uint64_t n;
@@ -333,5 +345,9 @@ int trace_print_json(const struct trace *t)
 	for (i = 0; (key = trace_loss(t, i, &n, &text)); i++)
 		json_put_u64(&j, lost, key, n);
 	json_put(&j, root, "losses", lost);
+	cost = json_new(&j);
+	json_put_u64(&j, cost, "events", t->cost_events);
+	json_put_u64(&j, cost, "ns", t->cost_ns);
+	json_put(&j, root, "cost", cost);
 	return out_json(json_done(&j, root));
 }

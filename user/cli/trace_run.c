@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Waiting for the end of a trace, and recording it; see trace_run.h. */
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -8,6 +9,8 @@
 #include "run.h"
 #include "trace_file.h"
 #include "trace_run.h"
+
+#define LONG_WAIT 3600
 
 double trace_now(void)
 {
@@ -17,29 +20,32 @@ double trace_now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-enum trace_wait trace_wait(const struct trace_source *s, double until,
+enum trace_wait trace_wait(struct trace_source *s, double until,
 			   struct pollfd *fds, nfds_t n)
 {
 	bool last = s->end > 0 && (until <= 0 || s->end <= until);
-	double left, at = last ? s->end : until;
+	double at = last ? s->end : until > 0 ? until : HUGE_VAL;
+	double left, tick = HUGE_VAL;
 	struct timespec ts;
 	int ret;
 
 	fds[0] = (struct pollfd){ .fd = s->sigfd, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = s->pidfd, .events = POLLIN };
 	for (;;) {
-		left = at - trace_now();
-		if (left < 0)
-			left = 0;
+		if (s->tick)
+			tick = s->tick(s);
+		left = (tick < at ? tick : at) - trace_now();
+		/* HUGE_VAL is no time to hand to the kernel. */
+		left = left < 0 ? 0 : left > LONG_WAIT ? LONG_WAIT : left;
 		ts.tv_sec = left;
 		ts.tv_nsec = (left - ts.tv_sec) * 1e9;
-		ret = ppoll(fds, n, at > 0 ? &ts : NULL, NULL);
+		ret = ppoll(fds, n, &ts, NULL);
 		if (ret < 0 && errno != EINTR)
 			return TRACE_FAILED;
 		if (ret > 0)
 			return fds[0].revents || fds[1].revents ? TRACE_END :
 								  TRACE_FD;
-		if (at > 0 && trace_now() >= at)
+		if (trace_now() >= at)
 			return last ? TRACE_END : TRACE_TIME;
 	}
 }

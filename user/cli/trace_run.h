@@ -29,6 +29,8 @@ struct trace_source {
 	int (*snapshot)(struct trace_source *s, struct trace *t);
 	/* Count no more. */
 	void (*stop)(struct trace_source *s);
+	/* If not NULL: to be called at once, and at the trace_now() it returns. */
+	double (*tick)(struct trace_source *s);
 };
 
 struct trace_job {
@@ -58,7 +60,7 @@ enum trace_wait {
  * @fds: the first two are filled in here, the rest are the caller's
  * @n: all of them, at least 2
  */
-enum trace_wait trace_wait(const struct trace_source *s, double until,
+enum trace_wait trace_wait(struct trace_source *s, double until,
 			   struct pollfd *fds, nfds_t n);
 
 /* snapshot() with the length of the trace. Return: 0, or the exit status. */

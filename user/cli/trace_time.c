@@ -35,6 +35,10 @@ void trace_series_since(const struct exits_series *now,
 	out->timed = 0;
 	out->untimed = since(now->untimed, before->untimed);
 	out->total_ns = since(now->total_ns, before->total_ns);
+	out->user_ns = since(now->user_ns, before->user_ns);
+	out->ready_ns = since(now->ready_ns, before->ready_ns);
+	out->blocked_ns = since(now->blocked_ns, before->blocked_ns);
+	out->poll_ns = since(now->poll_ns, before->poll_ns);
 	for (i = 0; i < HIST_BUCKETS; i++) {
 		out->bucket[i] = since(now->bucket[i], before->bucket[i]);
 		out->timed += out->bucket[i];

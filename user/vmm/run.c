@@ -86,6 +86,29 @@ static uint64_t uptime_ms(const struct machine *m)
 	       (now.tv_nsec - m->started.tv_nsec) / 1000000;
 }
 
+/* Also where the guest sees it, for those who trace its accesses. */
+static struct json_object *dev_info(const struct virtio_dev *d)
+{
+	struct json_object *dev = json_object_new_object();
+	struct json_object *bells = json_object_new_array();
+	uint64_t size, bar = virtio_pci_bar_gpa(d, &size);
+	unsigned int i;
+
+	json_object_object_add(dev, "name", json_object_new_string(d->name));
+	json_object_object_add(dev, "backend",
+			       json_object_new_string(virtio_backend_name(d)));
+	if (bar) {
+		json_object_object_add(dev, "bar", json_object_new_uint64(bar));
+		json_object_object_add(dev, "bar_size",
+				       json_object_new_uint64(size));
+		for (i = 0; i < d->nr_queues; i++)
+			json_object_array_add(bells, json_object_new_uint64(
+				virtio_pci_doorbell_gpa(d, i)));
+	}
+	json_object_object_add(dev, "doorbells", bells);
+	return dev;
+}
+
 static void ctl_info(void *ctx, struct json_object *reply)
 {
 	struct json_object *devs = json_object_new_array();
@@ -103,16 +126,8 @@ static void ctl_info(void *ctx, struct json_object *reply)
 			       json_object_new_int64(m->vm.mem_size));
 	json_object_object_add(reply, "uptime_ms",
 			       json_object_new_int64(uptime_ms(m)));
-	for (i = 0; i < m->nr_devs; i++) {
-		struct json_object *dev = json_object_new_object();
-
-		json_object_object_add(dev, "name",
-			json_object_new_string(m->devs[i]->name));
-		json_object_object_add(dev, "backend",
-			json_object_new_string(
-				virtio_backend_name(m->devs[i])));
-		json_object_array_add(devs, dev);
-	}
+	for (i = 0; i < m->nr_devs; i++)
+		json_object_array_add(devs, dev_info(m->devs[i]));
 	json_object_object_add(reply, "devices", devs);
 }
 

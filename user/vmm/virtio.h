@@ -75,6 +75,10 @@ struct virtio_dev {
 /* Put @dev on the PCI bus. */
 int virtio_pci_create(struct virtio_dev *dev);
 void virtio_pci_destroy(struct virtio_dev *dev);
+/* Where the guest has put the registers and the doorbells; 0: nowhere. */
+uint64_t virtio_pci_bar_gpa(const struct virtio_dev *dev, uint64_t *size);
+uint64_t virtio_pci_doorbell_gpa(const struct virtio_dev *dev,
+				 unsigned int queue);
 /* Bump the generation and raise the configuration interrupt; any thread. */
 void virtio_config_changed(struct virtio_dev *dev);
 /* Set DEVICE_NEEDS_RESET; from any thread. */

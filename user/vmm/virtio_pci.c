@@ -463,6 +463,18 @@ static int doorbells_set(struct virtio_pci *t, uint64_t gpa, bool add)
 	return 0;
 }
 
+uint64_t virtio_pci_bar_gpa(const struct virtio_dev *dev, uint64_t *size)
+{
+	*size = BAR_SIZE;
+	return dev->pci ? dev->pci->bar_gpa : 0;
+}
+
+uint64_t virtio_pci_doorbell_gpa(const struct virtio_dev *dev,
+				 unsigned int queue)
+{
+	return dev->pci->bar_gpa + BAR_NOTIFY + queue * NOTIFY_STRIDE;
+}
+
 /* Doorbells that cannot be registered still ring, by virtio_pci_bar(). */
 static void virtio_pci_bar_moved(void *ctx, uint64_t gpa)
 {

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Virtual machines by process and name; see trace_vm.h. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "trace_vm.h"
+
+int trace_has_vm(uint32_t pid)
+{
+	char path[64], to[64];
+	struct dirent *e;
+	int found = 0;
+	ssize_t n;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%u/fd", pid);
+	d = opendir(path);
+	if (!d)
+		return -errno;
+	while (!found && (e = readdir(d))) {
+		n = readlinkat(dirfd(d), e->d_name, to, sizeof(to) - 1);
+		to[n > 0 ? n : 0] = 0;
+		found = !strcmp(to, "anon_inode:kvm-vm");
+	}
+	closedir(d);
+	return found;
+}
+
+/* The value of a name option in @arg, with @next behind it; NULL if it is none. */
+static const char *name_option(const char *arg, const char *next, size_t *len)
+{
+	const char *s;
+
+	if (!strncmp(arg, "--name=", 7))
+		s = arg + 7;
+	else if (!strcmp(arg, "--name") || !strcmp(arg, "-name"))
+		s = next;
+	else
+		return NULL;
+	if (!strncmp(s, "guest=", 6))
+		s += 6;
+	*len = strcspn(s, ",");
+	return s;
+}
+
+void trace_vm_name(uint32_t pid, char *name, size_t size)
+{
+	char path[64], buf[4096];
+	const char *arg, *next, *s;
+	size_t len;
+	FILE *f;
+
+	*name = 0;
+	snprintf(path, sizeof(path), "/proc/%u/cmdline", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	len = fread(buf, 1, sizeof(buf) - 1, f);
+	fclose(f);
+	buf[len] = 0;
+	for (arg = buf; arg < buf + len; arg = next) {
+		size_t n;
+
+		next = arg + strlen(arg) + 1;
+		s = name_option(arg, next < buf + len ? next : "", &n);
+		if (s) {
+			snprintf(name, size, "%.*s", (int)n, s);
+			break;
+		}
+	}
+}
+
+int trace_find_vm(const char *name)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	char got[128];
+	int found = -ENOENT;
+	uint32_t pid;
+
+	if (!d)
+		return -errno;
+	while ((e = readdir(d))) {
+		pid = strtoul(e->d_name, NULL, 10);
+		if (!pid)
+			continue;
+		trace_vm_name(pid, got, sizeof(got));
+		if (strcmp(got, name) || trace_has_vm(pid) <= 0)
+			continue;
+		if (found > 0) {
+			found = -EEXIST;
+			break;
+		}
+		found = pid;
+	}
+	closedir(d);
+	return found;
+}

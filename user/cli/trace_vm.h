@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Virtual machines, as seen from outside: processes that hold one. */
+#ifndef KVASIR_TRACE_VM_H
+#define KVASIR_TRACE_VM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* 1 if process @pid holds a VM, 0 if not, -errno if that cannot be told. */
+int trace_has_vm(uint32_t pid);
+
+/**
+ * trace_vm_name() - the name its user gave the VM of process @pid
+ *
+ * As its command line tells it: kvasir's --name, QEMU's -name. Somebody else's
+ * bytes: escape before printing. Empty if there is none.
+ */
+void trace_vm_name(uint32_t pid, char *name, size_t size);
+
+/**
+ * trace_find_vm() - the process whose VM is called @name
+ *
+ * Return: its number, -ENOENT if there is none, -EEXIST if there are several,
+ * other -errno.
+ */
+int trace_find_vm(const char *name);
+
+#endif
