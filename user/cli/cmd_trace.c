@@ -10,6 +10,9 @@ int cmd_trace(int argc, char **argv)
 		{ "record", cmd_trace_record, "the same, into a file" },
 		{ "report", cmd_trace_report, "what a file holds, in many forms" },
 		{ "diff", cmd_trace_diff, "what changed between two files" },
+		{ "path", cmd_trace_path, "hops of requests through the module" },
+		{ "io", cmd_trace_io, "load of the module's disks" },
+		{ "net", cmd_trace_net, "load of the module's network cards" },
 		{ 0 },
 	};
 

@@ -18,6 +18,7 @@
 #include <bpf/btf.h>
 
 #include "trace.h"
+#include "trace_queues.h"
 
 /* Member paths; those of newer kernels first. */
 static const struct layout {
@@ -109,10 +110,51 @@ static int resolve(const struct btf *btf, const struct layout *l,
 	return 0;
 }
 
+/* The types of @module, on top of the kernel's; built in, they are @base's own. */
+static struct btf *module_btf(const char *module, struct btf *base)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/kernel/btf/%s", module);
+	return access(path, F_OK) ? NULL : btf__parse_split(path, base);
+}
+
+int trace_queue_layout(struct queues_where *where)
+{
+	const struct {
+		const char *type, *member;
+		uint32_t *offset;
+	} members[] = {
+		{ "kvs_vq", "dev", &where->vq_dev },
+		{ "kvs_vq", "index", &where->vq_index },
+		{ "kvs_dev", "id", &where->dev_id },
+		{ "kvs_dev", "pid", &where->dev_pid },
+		{ "kvs_dev", "backend", &where->dev_backend },
+		{ "kvs_dev", "ops", &where->dev_ops },
+		{ "kvs_dev_ops", "type", &where->ops_type },
+	};
+	struct btf *base = btf__load_vmlinux_btf(), *btf;
+	int offset, err = 0;
+	size_t i;
+
+	if (!base)
+		return -errno;
+	btf = module_btf("kvasir", base);
+	for (i = 0; i < sizeof(members) / sizeof(members[0]) && !err; i++) {
+		offset = btf ? offset_of(btf, members[i].type,
+					 members[i].member) : -ENOENT;
+		if (offset < 0)
+			err = offset;
+		*members[i].offset = offset;
+	}
+	btf__free(btf);
+	btf__free(base);
+	return err;
+}
+
 int trace_layout(struct exits_where *where)
 {
 	struct btf *base = btf__load_vmlinux_btf(), *btf;
-	char path[PATH_MAX];
 	int known = 0;
 	size_t i;
 
@@ -124,9 +166,7 @@ int trace_layout(struct exits_where *where)
 
 		if (where[l->isa].known)
 			continue;
-		snprintf(path, sizeof(path), "/sys/kernel/btf/%s", l->module);
-		/* Built into the kernel, its types are in the base. */
-		btf = access(path, F_OK) ? NULL : btf__parse_split(path, base);
+		btf = module_btf(l->module, base);
 		if (!resolve(btf ? btf : base, l, &where[l->isa]))
 			known++;
 		btf__free(btf);

@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What was traced of queues, as tables for people or as JSON (described in
+ * Documentation/tracing.rst).
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include <json-c/json.h>
+#include <linux/virtio_blk.h>
+
+#include "json_put.h"
+#include "output.h"
+#include "trace_fmt.h"
+#include "trace_queues.h"
+#include "trace_vm.h"
+
+#define NAME_MAX_ESCAPED 512
+
+/* The hop that ends with a stage. */
+static const struct {
+	const char *key, *text;
+} hops[STAGES] = {
+	[STAGE_KICK] = { "doorbell", "guest -> doorbell" },
+	[STAGE_BEGIN] = { "wake", "doorbell -> worker" },
+	[STAGE_ISSUE] = { "backend", "worker -> host device" },
+	[STAGE_DONE] = { "device", "host device" },
+	[STAGE_CALL] = { "publish", "done -> call" },
+	[STAGE_IRQ] = { "interrupt", "call -> interrupt" },
+	[STAGE_ENTRY] = { "entry", "interrupt -> guest" },
+};
+
+/* enum kvs_chain_err, in its order */
+static const char *const bad_chains[QUEUE_ERRORS] = {
+	[1] = "loop", "next", "too-long", "order", "indirect", "range",
+	"length", "access", "miss",
+};
+
+static const struct loss {
+	const char *key;
+	size_t offset;
+	const char *text;
+} losses[] = {
+#define LOSS(member, text) \
+	{ #member, offsetof(struct queues_lost, member), text }
+	LOSS(queues_full, "events of queues beyond what there is room for"),
+	LOSS(series_full, "values that found no free histogram"),
+	LOSS(reqs_full, "requests not followed: too many in flight"),
+	LOSS(vcpus_full, "exits of vCPUs beyond what there is room for"),
+	LOSS(unmatched, "completions of requests begun before the trace"),
+	LOSS(slow_busy, "requests not compared with the slowest"),
+	LOSS(storage, "events without memory for their thread"),
+	LOSS(backward_clock, "hops that ended before they began"),
+#undef LOSS
+};
+
+#define LOSSES (sizeof(losses) / sizeof(losses[0]))
+
+static uint64_t loss_of(const struct queue_trace *t, size_t i)
+{
+	return *(const uint64_t *)((const char *)&t->lost + losses[i].offset);
+}
+
+const char *queue_op_name(const struct queue_trace_queue *q, unsigned int op,
+			  char buf[16])
+{
+	if (q->state.type == KVASIR_NET)
+		return q->index ? "sent" : "received";
+	switch (op) {
+	case VIRTIO_BLK_T_IN:
+		return "read";
+	case VIRTIO_BLK_T_OUT:
+		return "write";
+	case VIRTIO_BLK_T_FLUSH:
+		return "flush";
+	case VIRTIO_BLK_T_GET_ID:
+		return "get-id";
+	case VIRTIO_BLK_T_DISCARD:
+		return "discard";
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		return "write-zeroes";
+	default:
+		snprintf(buf, 16, "type %u", op);
+		return buf;
+	}
+}
+
+static const char *queue_name(const struct queue_trace_queue *q, char buf[32])
+{
+	if (q->state.type == KVASIR_NET)
+		snprintf(buf, 32, "%s%u", q->index & 1 ? "tx" : "rx", q->index / 2);
+	else
+		snprintf(buf, 32, "queue %u", q->index);
+	return buf;
+}
+
+static const char *type_name(const struct queue_trace_queue *q)
+{
+	return q->state.type == KVASIR_NET ? "net" :
+	       q->state.type == KVASIR_BLK ? "blk" : "?";
+}
+
+static uint64_t quantile(const struct queue_series *s, uint32_t permille)
+{
+	return hist_quantile(s->bucket, s->n, permille, s->max);
+}
+
+static void print_head(const struct queue_trace_queue *q)
+{
+	char backend[4 * sizeof(q->state.backend)], name[NAME_MAX_ESCAPED];
+	char queue[32], vm[128];
+
+	trace_vm_name(q->state.pid, vm, sizeof(vm));
+	out_escape(name, sizeof(name), vm);
+	out_escape(backend, sizeof(backend), q->state.backend);
+	printf("== %s %s, device %u %s%s%s, pid %u%s%s\n", type_name(q),
+	       queue_name(q, queue), q->dev, *backend ? "(" : "", backend,
+	       *backend ? ")" : "", q->state.pid, *name ? ", " : "", name);
+}
+
+/* Cells of a series of times or sizes: count, quantiles, maximum. */
+static void add_times(struct table *table, const struct queue_series *s)
+{
+	const uint64_t v[] = {
+		quantile(s, 500), quantile(s, 900), quantile(s, 990),
+		quantile(s, 999), s->max,
+	};
+	char buf[TRACE_DURATION_MAX];
+	size_t i;
+
+	table_cell(table, "%llu", s->n);
+	table_cell(table, "%s", trace_duration(buf, s->n ? s->sum / s->n : 0));
+	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++)
+		table_cell(table, "%s", trace_duration(buf, v[i]));
+}
+
+static const char *const time_heads[] = {
+	"HOP", ">COUNT", ">MEAN", ">P50", ">P90", ">P99", ">P99.9", ">MAX",
+};
+
+static int print_hops(const struct queue_trace_queue *q)
+{
+	struct table *table = table_create(8, time_heads);
+	struct queue_series s;
+	unsigned int i;
+
+	for (i = 1; i < STAGES; i++) {
+		s = queue_sum(q, i, -1);
+		if (!s.n)
+			continue;
+		table_cell(table, "%s", hops[i].text);
+		add_times(table, &s);
+	}
+	s = queue_sum(q, WHAT_TOTAL, -1);
+	table_cell(table, "in all");
+	add_times(table, &s);
+	return table_print(table);
+}
+
+/* The hop of @t that ends with @stage; false if one of its ends is unknown. */
+static bool hop_of(const struct queue_trip *t, unsigned int stage, uint64_t *ns)
+{
+	unsigned int before = stage - 1;
+
+	/* A frame is received without being issued. */
+	if (stage == STAGE_DONE && !t->at[STAGE_ISSUE])
+		before = STAGE_BEGIN;
+	if (!t->at[stage] || !t->at[before] || t->at[stage] < t->at[before])
+		return false;
+	*ns = t->at[stage] - t->at[before];
+	return true;
+}
+
+static int print_slowest(const struct queue_trace_queue *q, unsigned int n)
+{
+	static const char *const heads[] = {
+		"SLOWEST", ">BYTES", ">ALL", ">DOORBELL", ">WAKE", ">BACKEND",
+		">DEVICE", ">PUBLISH", ">IRQ", ">ENTRY",
+	};
+	char op[16], buf[TRACE_DURATION_MAX];
+	struct table *table;
+	unsigned int i, k;
+	uint64_t ns;
+
+	if (!n || !q->slow.trip[0].total_ns)
+		return 0;
+	table = table_create(sizeof(heads) / sizeof(heads[0]), heads);
+	for (i = 0; i < n && q->slow.trip[i].total_ns; i++) {
+		const struct queue_trip *t = &q->slow.trip[i];
+
+		table_cell(table, "%s", queue_op_name(q, t->op, op));
+		table_cell(table, "%u", t->len);
+		table_cell(table, "%s", trace_duration(buf, t->total_ns));
+		for (k = 1; k < STAGES; k++)
+			table_cell(table, "%s", hop_of(t, k, &ns) ?
+				   trace_duration(buf, ns) : "-");
+	}
+	return table_print(table);
+}
+
+static void print_services(const struct queue_trace_queue *q)
+{
+	const struct queue_state *s = &q->state;
+
+	printf("%llu services (%llu not kicked), %llu calls, %llu services without one",
+	       s->services, s->unasked, s->calls, s->uncalled);
+	if (s->elsewhere)
+		printf(", %llu calls not into a guest", s->elsewhere);
+	if (s->posted)
+		printf(", %llu interrupts posted into a running guest", s->posted);
+	putchar('\n');
+}
+
+static int print_load(const struct queue_trace_queue *q)
+{
+	static const char *const heads[] = {
+		"OP", ">COUNT", ">MEAN", ">P50", ">P90", ">P99", ">P99.9",
+		">MAX", ">SIZE P50", ">P99", ">MAX",
+	};
+	struct table *table = table_create(11, heads);
+	struct queue_series time, size;
+	char op[16];
+	size_t i;
+
+	for (i = 0; i < q->n_rows; i++) {
+		const struct queue_row *r = &q->row[i];
+
+		if (r->key.what != STAGE_DONE)
+			continue;
+		time = r->s;
+		size = queue_sum(q, WHAT_SIZE, r->key.op);
+		table_cell(table, "%s", queue_op_name(q, r->key.op, op));
+		add_times(table, &time);
+		table_cell(table, "%" PRIu64, quantile(&size, 500));
+		table_cell(table, "%" PRIu64, quantile(&size, 990));
+		table_cell(table, "%llu", size.max);
+	}
+	return table_print(table);
+}
+
+static void print_depth(const struct queue_trace_queue *q, double seconds)
+{
+	struct queue_series s = queue_sum(q, WHAT_DEPTH, -1);
+
+	if (s.n)
+		printf("in flight: mean %.1f, p50 %" PRIu64 ", p99 %" PRIu64
+		       ", max %llu\n", (double)s.sum / s.n,
+		       quantile(&s, 500), quantile(&s, 990), s.max);
+	printf("%.0f requests/s, %llu failed\n",
+	       seconds > 0 ? q->state.completed / seconds : 0, q->state.failed);
+}
+
+/* Counters that say what was lost and why. */
+static bool is_drop(const char *counter)
+{
+	return !strncmp(counter, "drop-", 5) || !strcmp(counter, "errors") ||
+	       !strcmp(counter, "bad-chain") || !strcmp(counter, "broken") ||
+	       !strcmp(counter, "no-buffers");
+}
+
+static void print_drops(const struct queue_trace_queue *q)
+{
+	const char *name;
+	unsigned int i;
+
+	for (i = 1; q->counted && (name = kvasir_counter_name(i)); i++)
+		if (is_drop(name) && q->counters[i])
+			printf("%s: %" PRIu64 "\n", name, q->counters[i]);
+	for (i = 0; i < QUEUE_ERRORS; i++)
+		if (q->state.bad[i])
+			printf("bad chain, %s: %llu\n",
+			       bad_chains[i] ? bad_chains[i] : "?", q->state.bad[i]);
+}
+
+static int print_queue(const struct queue_trace *t,
+		       const struct queue_trace_queue *q, enum queue_view view,
+		       unsigned int slowest)
+{
+	int ret;
+
+	print_head(q);
+	if (view == VIEW_PATH) {
+		ret = print_hops(q);
+		if (!ret)
+			ret = print_slowest(q, slowest);
+		print_services(q);
+	} else {
+		ret = print_load(q);
+		print_depth(q, t->seconds);
+		print_drops(q);
+	}
+	putchar('\n');
+	return ret;
+}
+
+static const char *note_of(const struct queue_trace *t, enum queue_view view)
+{
+	if (!t->n)
+		return "no requests: no queue of the module was used";
+	if (view == VIEW_PATH && t->no_guests)
+		return "KVM is not loaded: the hops in the guest are unknown";
+	if (view == VIEW_LOAD && t->no_counters)
+		return "drops by reason are the module's counters: needs CAP_NET_ADMIN";
+	return NULL;
+}
+
+int queue_print(const struct queue_trace *t, enum queue_view view,
+		unsigned int slowest)
+{
+	const char *note = note_of(t, view);
+	char buf[TRACE_DURATION_MAX];
+	int ret = 0;
+	size_t i;
+
+	for (i = 0; i < t->n && !ret; i++)
+		ret = print_queue(t, &t->queue[i], view, slowest);
+	for (i = 0; i < LOSSES; i++)
+		if (loss_of(t, i))
+			printf("lost: %" PRIu64 " %s\n", loss_of(t, i), losses[i].text);
+	if (t->cost->misses)
+		printf("lost: %" PRIu64 " events missed while the tracer was busy\n",
+		       t->cost->misses);
+	if (t->cost->runs)
+		printf("cost: %s per event (measured on %" PRIu64 ")\n",
+		       trace_duration(buf, t->cost->ns / t->cost->runs),
+		       t->cost->runs);
+	if (note)
+		printf("note: %s\n", note);
+	return ret ? ret : out_done();
+}
+
+/* ---- JSON ---- */
+
+static struct json_object *json_series(struct json *j,
+				       const struct queue_series *s)
+{
+	struct json_object *o = json_new(j), *list = json_new_list(j), *b;
+	unsigned int i;
+
+	json_put_u64(j, o, "count", s->n);
+	json_put_u64(j, o, "sum", s->sum);
+	json_put_u64(j, o, "p50", quantile(s, 500));
+	json_put_u64(j, o, "p90", quantile(s, 900));
+	json_put_u64(j, o, "p99", quantile(s, 990));
+	json_put_u64(j, o, "p999", quantile(s, 999));
+	json_put_u64(j, o, "max", s->max);
+	for (i = 0; i < HIST_BUCKETS; i++) {
+		if (!s->bucket[i])
+			continue;
+		b = json_new_list(j);
+		json_put_item(j, b, json_object_new_uint64(hist_lower(i)));
+		json_put_item(j, b, json_object_new_uint64(s->bucket[i]));
+		json_put_item(j, list, b);
+	}
+	json_put(j, o, "buckets", list);
+	return o;
+}
+
+static struct json_object *json_path(struct json *j,
+				     const struct queue_trace_queue *q)
+{
+	struct json_object *o = json_new(j);
+	struct queue_series s;
+	unsigned int i;
+
+	for (i = 1; i < STAGES; i++) {
+		s = queue_sum(q, i, -1);
+		json_put(j, o, hops[i].key, json_series(j, &s));
+	}
+	s = queue_sum(q, WHAT_TOTAL, -1);
+	json_put(j, o, "total", json_series(j, &s));
+	return o;
+}
+
+static struct json_object *json_slowest(struct json *j,
+					const struct queue_trace_queue *q)
+{
+	struct json_object *list = json_new_list(j), *o;
+	unsigned int i, k;
+	uint64_t ns;
+	char op[16];
+
+	for (i = 0; i < QUEUES_SLOWEST && q->slow.trip[i].total_ns; i++) {
+		const struct queue_trip *t = &q->slow.trip[i];
+
+		o = json_new(j);
+		json_put_str(j, o, "op", queue_op_name(q, t->op, op));
+		json_put_u64(j, o, "bytes", t->len);
+		json_put_u64(j, o, "head", t->head);
+		json_put_u64(j, o, "total", t->total_ns);
+		for (k = 1; k < STAGES; k++)
+			if (hop_of(t, k, &ns))
+				json_put_u64(j, o, hops[k].key, ns);
+		json_put_item(j, list, o);
+	}
+	return list;
+}
+
+static struct json_object *json_ops(struct json *j,
+				    const struct queue_trace_queue *q)
+{
+	struct json_object *list = json_new(j), *o;
+	struct queue_series size;
+	char op[16];
+	size_t i;
+
+	for (i = 0; i < q->n_rows; i++) {
+		const struct queue_row *r = &q->row[i];
+
+		if (r->key.what != STAGE_DONE)
+			continue;
+		size = queue_sum(q, WHAT_SIZE, r->key.op);
+		o = json_new(j);
+		json_put(j, o, "latency", json_series(j, &r->s));
+		json_put(j, o, "size", json_series(j, &size));
+		json_put(j, list, queue_op_name(q, r->key.op, op), o);
+	}
+	return list;
+}
+
+static struct json_object *json_drops(struct json *j,
+				      const struct queue_trace_queue *q)
+{
+	struct json_object *o = json_new(j);
+	const char *name;
+	unsigned int i;
+	char key[32];
+
+	for (i = 1; q->counted && (name = kvasir_counter_name(i)); i++)
+		if (is_drop(name))
+			json_put_u64(j, o, name, q->counters[i]);
+	for (i = 0; i < QUEUE_ERRORS; i++) {
+		if (!q->state.bad[i])
+			continue;
+		snprintf(key, sizeof(key), "bad-chain:%s",
+			 bad_chains[i] ? bad_chains[i] : "?");
+		json_put_u64(j, o, key, q->state.bad[i]);
+	}
+	return o;
+}
+
+static struct json_object *json_queue(struct json *j,
+				      const struct queue_trace_queue *q,
+				      enum queue_view view)
+{
+	const struct queue_state *s = &q->state;
+	struct json_object *o = json_new(j);
+	struct queue_series depth;
+	char buf[32], vm[128];
+
+	trace_vm_name(s->pid, vm, sizeof(vm));
+	json_put_u64(j, o, "dev", q->dev);
+	json_put_u64(j, o, "index", q->index);
+	json_put_str(j, o, "type", type_name(q));
+	json_put_str(j, o, "queue", queue_name(q, buf));
+	json_put_str(j, o, "backend", s->backend);
+	json_put_u64(j, o, "pid", s->pid);
+	json_put_str(j, o, "name", vm);
+	json_put_u64(j, o, "requests", s->completed);
+	json_put_u64(j, o, "failed", s->failed);
+	json_put_u64(j, o, "services", s->services);
+	json_put_u64(j, o, "unasked", s->unasked);
+	json_put_u64(j, o, "calls", s->calls);
+	json_put_u64(j, o, "uncalled", s->uncalled);
+	json_put_u64(j, o, "elsewhere", s->elsewhere);
+	json_put_u64(j, o, "posted", s->posted);
+	if (view == VIEW_PATH) {
+		json_put(j, o, "hops", json_path(j, q));
+		json_put(j, o, "slowest", json_slowest(j, q));
+		return o;
+	}
+	depth = queue_sum(q, WHAT_DEPTH, -1);
+	json_put(j, o, "ops", json_ops(j, q));
+	json_put(j, o, "depth", json_series(j, &depth));
+	json_put(j, o, "drops", json_drops(j, q));
+	return o;
+}
+
+int queue_print_json(const struct queue_trace *t, enum queue_view view)
+{
+	struct json_object *root, *list, *o;
+	const char *note = note_of(t, view);
+	struct json j = { false };
+	struct utsname uts;
+	size_t i;
+
+	uname(&uts);
+	root = json_new(&j);
+	json_put_str(&j, root, "kernel", uts.release);
+	json_put_double(&j, root, "seconds", t->seconds);
+	if (t->pid)
+		json_put_u64(&j, root, "pid", t->pid);
+	if (note)
+		json_put_str(&j, root, "note", note);
+	list = json_new_list(&j);
+	for (i = 0; i < t->n; i++)
+		json_put_item(&j, list, json_queue(&j, &t->queue[i], view));
+	json_put(&j, root, "queues", list);
+	o = json_new(&j);
+	for (i = 0; i < LOSSES; i++)
+		json_put_u64(&j, o, losses[i].key, loss_of(t, i));
+	json_put_u64(&j, o, "recursion_misses", t->cost->misses);
+	json_put(&j, root, "losses", o);
+	o = json_new(&j);
+	json_put_u64(&j, o, "events", t->cost->runs);
+	json_put_u64(&j, o, "ns", t->cost->ns);
+	json_put(&j, root, "cost", o);
+	return out_json(json_done(&j, root));
+}
