@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * `kvasir trace exits` against guests whose exits take a known time.
+ *
+ * Proven: p50 and p99 agree with what the VMM itself measured; the parts of the
+ * time are told apart (userspace, blocked, ready but not running); exits are
+ * told apart by port, address and leaf; one vCPU or one VM can be chosen; a vCPU
+ * that goes from thread to thread is one vCPU and loses nothing; threads come
+ * and go; what has no room is counted as lost.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+#include "tracer.h"
+
+static uint64_t ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void spin(uint64_t for_ns)
+{
+	uint64_t end = ns() + for_ns;
+
+	while (ns() < end)
+		;
+}
+
+static void doze(uint64_t for_ns)
+{
+	struct timespec ts = { .tv_nsec = (long)for_ns };
+
+	nanosleep(&ts, NULL);
+}
+
+/* What the tracer knows of a reason of the process's only VM, or ends the test. */
+static struct json_object *reason(struct tracer *t, const char *svm,
+				  const char *vmx)
+{
+	struct json_object *rows = get(vm_of(t, getpid(), 0), "reasons"), *r;
+	const char *name;
+	size_t i;
+
+	for (i = 0; (r = item(rows, i)); i++) {
+		name = json_object_get_string(get(r, "reason"));
+		if (!strcmp(name, svm) || !strcmp(name, vmx))
+			return r;
+	}
+	ASSERT(false, "no exits for %s", svm);
+	return NULL;
+}
+
+/* ---- times ---- */
+
+#define SHORT_NS	2000000u
+#define LONG_NS		10000000u
+#define SLOW_EVERY	20
+#define TIMED		200
+
+static int by_value(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* As hist_quantile() ranks them. */
+static uint64_t rank(const uint64_t *sorted, unsigned int n, unsigned int permille)
+{
+	unsigned int r = (n * permille + 999) / 1000;
+
+	return sorted[r ? r - 1 : 0];
+}
+
+static bool within(const char *what, uint64_t got, uint64_t want)
+{
+	double off = 100.0 * ((double)got - (double)want) / (double)want;
+
+	NOTE("%s: the tracer %lu ns, the VMM %lu ns, %+.2f %%", what, got, want,
+	     off);
+	return off > -5 && off < 5;
+}
+
+/*
+ * Run the guest's OUTs, each with a delay in the handler. @took: from KVM_RUN's
+ * return to the next call of it, sorted
+ */
+static void run_delayed(struct tiny_vm *vm, void (*delay)(uint64_t),
+			uint64_t took[TIMED])
+{
+	const struct tiny_load load = { .out = TIMED };
+	unsigned int n = 0;
+	uint64_t t;
+
+	tiny_set(vm, 0, &load);
+	while (tiny_step(&vm->vcpu[0])) {
+		t = ns();
+		delay(n % SLOW_EVERY ? SHORT_NS : LONG_NS);
+		ASSERT(n < TIMED, "more exits than asked for");
+		took[n++] = ns() - t;
+	}
+	ASSERT_EQ(n, TIMED);
+	qsort(took, TIMED, sizeof(*took), by_value);
+}
+
+/* One try: a machine that takes the CPU away at the wrong moment spoils it. */
+static bool times_agree(void)
+{
+	static uint64_t took[TIMED];
+	struct json_object *user;
+	struct tiny_vm vm;
+	struct tracer t;
+	bool p50, p99;
+
+	tiny_create(&vm, 1);
+	START(&t, "-p", text_of(getpid()));
+	run_delayed(&vm, spin, took);
+	stop(&t);
+	NEED_EXITS(&t);
+	user = get(reason(&t, "io", "IO_INSTRUCTION"), "user");
+	/* The last OUT ends the load: counted, never timed. */
+	ASSERT_EQ(num(user, "count"), TIMED + 1);
+	ASSERT_EQ(num(user, "untimed"), 1);
+	EXPECT(num(user, "min_ns") >= took[0], "a minimum below the delay");
+	EXPECT(num(user, "max_ns") >= took[TIMED - 1], "a maximum below the delay");
+	EXPECT(num(user, "total_ns") >= TIMED * (uint64_t)SHORT_NS,
+	       "less in all than the delays");
+	p50 = within("p50", num(user, "p50_ns"), rank(took, TIMED, 500));
+	p99 = within("p99", num(user, "p99_ns"), rank(took, TIMED, 990));
+	return p50 && p99;
+}
+
+TEST("p50 and p99 are within 5 % of what the VMM measured")
+{
+	unsigned int tries;
+
+	for (tries = 1; !times_agree(); tries++)
+		ASSERT(tries < 4, "%u times not", tries);
+}
+
+static uint64_t share(struct json_object *of, const char *part)
+{
+	return 100 * num(of, part) / num(of, "total_ns");
+}
+
+static void expect_parts(struct json_object *row)
+{
+	EXPECT_EQ(num(row, "kernel_ns") + num(row, "user_ns") +
+		  num(row, "ready_ns") + num(row, "blocked_ns") +
+		  num(row, "poll_ns"), num(row, "total_ns"));
+	EXPECT(num(row, "kernel_ns") <= num(row, "total_ns"),
+	       "the parts are more than the whole");
+}
+
+TEST("a VMM that sleeps is blocked, one that works is userspace")
+{
+	static uint64_t took[TIMED];
+	struct json_object *row;
+	struct tiny_vm vm;
+	struct tracer t;
+
+	tiny_create(&vm, 1);
+	START(&t, "-p", text_of(getpid()));
+	run_delayed(&vm, doze, took);
+	stop(&t);
+	NEED_EXITS(&t);
+	row = reason(&t, "io", "IO_INSTRUCTION");
+	expect_parts(row);
+	EXPECT(num(row, "blocked_ns") >= TIMED * (uint64_t)SHORT_NS,
+	       "blocked for %lu ns only", num(row, "blocked_ns"));
+	EXPECT(share(row, "user_ns") < 50, "userspace %lu %%",
+	       share(row, "user_ns"));
+
+	START(&t, "-p", text_of(getpid()));
+	run_delayed(&vm, spin, took);
+	stop(&t);
+	row = reason(&t, "io", "IO_INSTRUCTION");
+	expect_parts(row);
+	/* Of a busy machine a part is waiting for a CPU. */
+	EXPECT(num(row, "user_ns") + num(row, "ready_ns") >=
+	       TIMED * (uint64_t)SHORT_NS,
+	       "userspace %lu ns", num(row, "user_ns"));
+	EXPECT(share(row, "blocked_ns") < 5, "blocked %lu %%",
+	       share(row, "blocked_ns"));
+}
+
+static volatile bool enough;
+
+static void *hog(void *arg)
+{
+	(void)arg;
+	while (!enough)
+		;
+	return NULL;
+}
+
+TEST("who waits for a CPU is ready, not blocked")
+{
+	static uint64_t took[TIMED];
+	struct json_object *row;
+	struct tiny_vm vm;
+	struct tracer t;
+	pthread_t id;
+	cpu_set_t one;
+
+	tiny_create(&vm, 1);
+	START(&t, "-p", text_of(getpid()));
+	/* A thread inherits where it may run. */
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	ASSERT_OK(sched_setaffinity(0, sizeof(one), &one));
+	ASSERT_EQ(pthread_create(&id, NULL, hog, NULL), 0);
+	run_delayed(&vm, spin, took);
+	enough = true;
+	pthread_join(id, NULL);
+	stop(&t);
+	NEED_EXITS(&t);
+	row = reason(&t, "io", "IO_INSTRUCTION");
+	expect_parts(row);
+	EXPECT(share(row, "ready_ns") >= 20, "ready for %lu %% only",
+	       share(row, "ready_ns"));
+	EXPECT(share(row, "blocked_ns") < 5, "blocked %lu %%",
+	       share(row, "blocked_ns"));
+}
+
+/* ---- what they are about ---- */
+
+static uint64_t by_address(struct json_object *vm, const char *kind,
+			   uint64_t value)
+{
+	struct json_object *list = get(vm, "by_address"), *s;
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; (s = item(list, i)); i++)
+		if (!strcmp(json_object_get_string(get(s, "kind")), kind) &&
+		    num(s, "value") == value)
+			sum += num(s, "count");
+	return sum;
+}
+
+static const struct tiny_load some = { 300, 200, 100, 50, 0 };
+
+TEST("--by addr tells ports, addresses and leaves apart, exactly")
+{
+	struct json_object *json;
+	struct tiny_vm vm;
+	struct tracer t;
+
+	tiny_create(&vm, 1);
+	START(&t, "-p", text_of(getpid()), "--by", "addr");
+	tiny_run(&vm, 0, &some);
+	tiny_run(&vm, 0, &some);
+	stop(&t);
+	NEED_EXITS(&t);
+	json = vm_of(&t, getpid(), 0);
+	EXPECT_EQ(by_address(json, "port-out", TINY_PORT), 2 * some.out);
+	/* The very last one is never timed. */
+	EXPECT_EQ(by_address(json, "port-out", TINY_DONE), 1);
+	EXPECT_EQ(by_address(json, "mmio-write", TINY_MMIO), 2 * some.mmio);
+	EXPECT_EQ(by_address(json, "cpuid", 0), 2 * some.cpuid);
+	expect_no_loss(&t, NULL);
+}
+
+TEST("--symbols names where the guest was")
+{
+	struct json_object *samples, *s;
+	struct tiny_vm vm;
+	struct tracer t;
+	uint64_t at = 0;
+	char map[64];
+	FILE *f;
+	size_t i;
+
+	snprintf(map, sizeof(map), "/tmp/kvt-map.%d", getpid());
+	f = fopen(map, "w");
+	ASSERT(f, "%s: %s", map, strerror(errno));
+	fprintf(f, "%016x T tiny_start\n%016x t tiny_\033[31mend\n", TINY_CODE,
+		TINY_CODE + 0x100);
+	fclose(f);
+	tiny_create(&vm, 1);
+	START(&t, "-p", text_of(getpid()), "--symbols", map);
+	tiny_run(&vm, 0, &some);
+	stop(&t);
+	unlink(map);
+	NEED_EXITS(&t);
+	samples = get(vm_of(&t, getpid(), 0), "samples");
+	if (!item(samples, 0))
+		SKIP("this KVM does not say where the guest is");
+	for (i = 0; (s = item(samples, i)); i++)
+		if (!strncmp(json_object_get_string(get(s, "symbol")),
+			     "tiny_start+0x", 13))
+			at += num(s, "samples");
+	EXPECT(at >= (some.cpuid + some.out + some.mmio + some.hlt) / 16 / 2,
+	       "%lu samples in tiny_start", at);
+}
+
+/* ---- who it is ---- */
+
+TEST("--vcpu shows one vCPU only")
+{
+	struct json_object *json;
+	struct tiny_vm vm;
+	struct tracer t;
+
+	tiny_create(&vm, 2);
+	START(&t, "-p", text_of(getpid()), "--vcpu", "1");
+	tiny_run(&vm, 0, &some);
+	tiny_run(&vm, 1, &some);
+	tiny_run(&vm, 0, &some);
+	stop(&t);
+	NEED_EXITS(&t);
+	json = vm_of(&t, getpid(), 0);
+	EXPECT(!vcpu_of(json, 0), "vCPU 0 is shown");
+	expect_load(json, &some, 1);
+	expect_no_loss(&t, NULL);
+}
+
+struct turn {
+	struct tiny_vm *vm;
+	unsigned int steps;	/* at most */
+	bool more;
+};
+
+static void *take_turn(void *arg)
+{
+	struct turn *turn = arg;
+
+	while (turn->more && turn->steps--)
+		turn->more = tiny_step(&turn->vm->vcpu[0]);
+	return NULL;
+}
+
+TEST("T-02 a vCPU that goes from thread to thread loses nothing")
+{
+	struct turn turn = { .more = true };
+	struct tiny_vm vm;
+	unsigned int n = 0;
+	struct tracer t;
+	pthread_t id;
+
+	tiny_create(&vm, 1);
+	START(&t, "-p", text_of(getpid()));
+	tiny_set(&vm, 0, &some);
+	turn.vm = &vm;
+	/* A new thread for every few exits; all others: this one. */
+	while (turn.more) {
+		turn.steps = 5;
+		if (n++ % 2) {
+			take_turn(&turn);
+			continue;
+		}
+		ASSERT_EQ(pthread_create(&id, NULL, take_turn, &turn), 0);
+		pthread_join(id, NULL);
+	}
+	stop(&t);
+	NEED_EXITS(&t);
+	expect_load(vm_of(&t, getpid(), 0), &some, 1);
+	EXPECT(!vm_of(&t, getpid(), 1), "one VM is shown as two");
+	expect_returns(vm_of(&t, getpid(), 0), &vm.vcpu[0]);
+	expect_no_loss(&t, NULL);
+}
+
+TEST("T-01 a guest that is not there has no name, and that is said")
+{
+	static char buf[256];
+	struct tracer t;
+
+	SPAWN(&t, NULL, "--vm", "kvt-no-such-guest", "-d", "1");
+	EXPECT_EQ(finish(&t), 4);
+	EXPECT(strstr(t.text, "there is no such guest"), "it said: %s", t.text);
+	output(&t, buf, sizeof(buf));
+	EXPECT(!*buf, "and printed: %s", buf);
+}
+
+TEST("files that are no symbols are refused")
+{
+	static const char *const bad[] = { "/dev/null", "/nonexistent", "/etc/passwd" };
+	struct tracer t;
+	size_t i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		SPAWN(&t, NULL, "--symbols", bad[i], "-d", "1");
+		EXPECT_EQ(finish(&t), 4);
+		EXPECT(strstr(t.text, bad[i]), "it said: %s", t.text);
+		fclose(t.out);
+	}
+}

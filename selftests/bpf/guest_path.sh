@@ -1,0 +1,178 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Proven, on a real guest whose disk and card are the module's: `kvasir trace
+# path` sees every hop from the guest's doorbell to its next entry, counts fit
+# together, and the hops of a request add up to its whole time; `trace io` and
+# `trace net` see what the guest asked for; `trace exits --vm --by addr` names
+# the queue whose doorbell it was.
+#
+#	guest eth0 <-> kvasir-net <-> tap kvtt0, 10.81.0.1
+#	guest vda  <-> kvasir-blk <-> a file
+#
+# $KVT_KERNEL, $KVT_INITRD, $KVT_KVASIR as in lib/guest.sh.
+. "$KVT_LIB/ktap.sh"
+. "$KVT_LIB/guest.sh"
+
+need_guest
+need_kvasir
+need_cmd ip python3
+need_node kvasir-net
+need_node kvasir-blk
+
+reads=300 pings=10 guest=kvt-traced
+console=$ktap_tmp/console
+
+# Work of known size, then a little for ever.
+box=/run/kvasir/busybox
+work="$box dd if=/dev/vda of=/dev/null bs=4096 count=$reads iflag=direct;"
+work="$work $box ping -c $pings 10.81.0.1; echo work-done;"
+work="$work while :; do $box dd if=/dev/vda of=/dev/null bs=4096 count=20 iflag=direct; done"
+
+# ... or ended without.
+worked() { grep -q '^work-done' "$console" || ! kill -0 "$vm"; }
+
+start_guest() {
+	truncate -s 16M "$ktap_tmp/disk" &&
+		ip tuntap add kvtt0 mode tap vnet_hdr && cleanup "ip link del kvtt0" &&
+		ip addr add 10.81.0.1/24 dev kvtt0 && ip link set kvtt0 up || return
+	"$kvasir" run -q -n "$guest" -k "$KVT_KERNEL" -i "$KVT_INITRD" -m 384M -c 1 \
+		--net tap=kvtt0,backend=kvasir --disk "$ktap_tmp/disk,backend=kvasir" \
+		-a "console=ttyS0 quiet kvasir.ip=10.81.0.2/24 kvasir.cmd=$work" \
+		</dev/null >"$console" 2>&1 &
+	vm=$!
+	cleanup "kill -9 $vm"
+	busywait 150000 worked
+	grep '^work-done' "$console" || { cat "$console"; return 1; }
+}
+
+# tracer NAME ARGUMENTS...: returns when it counts; its JSON goes to NAME.json
+tracers=()
+tracer() {
+	local out=$ktap_tmp/$1
+	shift
+	"$kvasir" trace "$@" --json >"$out.json" 2>"$out.err" &
+	tracers+=($!)
+	cleanup "kill -9 $!"
+	busywait 60000 grep -q 'Ctrl-C ends' "$out.err" || { cat "$out.err"; return 1; }
+}
+
+start_tracers() { tracer path path && tracer io io && tracer net net; }
+
+stop_tracers() {
+	local pid rc=0
+	kill "${tracers[@]}" || return
+	for pid in "${tracers[@]}"; do wait "$pid" || rc=1; done
+	tracers=()
+	cat "$ktap_tmp"/*.err
+	return "$rc"
+}
+
+# What python finds wrong with NAME.json fails the test; q() finds a queue.
+see() {
+	python3 - "$ktap_tmp/$1.json" "$guest" "$reads" "$pings" <<END
+import json, sys
+t = json.load(open(sys.argv[1]))
+name, reads, pings = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+def q(kind, queue):
+    found = [q for q in t["queues"] if q["type"] == kind and q["queue"] == queue]
+    assert len(found) == 1, f"{len(found)} of {kind} {queue}: {t['queues']}"
+    assert found[0]["name"] == name, found[0]["name"]
+    return found[0]
+HOPS = "doorbell wake backend device publish interrupt entry".split()
+$(cat)
+END
+}
+
+every_hop() {
+	see path <<'END'
+d = q("blk", "queue 0")
+h = d["hops"]
+assert d["requests"] >= reads, d["requests"]
+for hop in HOPS:
+    assert h[hop]["count"] > 0, f"no {hop}: {h}"
+    assert sum(n for _, n in h[hop]["buckets"]) == h[hop]["count"], hop
+assert h["device"]["count"] == d["requests"]
+assert h["entry"]["count"] <= h["interrupt"]["count"] <= d["calls"]
+assert h["interrupt"]["count"] >= d["calls"] - 1 - d["elsewhere"]
+assert h["doorbell"]["count"] <= h["wake"]["count"] <= d["services"]
+assert h["total"]["p50"] > h["device"]["p50"]
+END
+}
+
+adds_up() {
+	see path <<'END'
+slow = q("blk", "queue 0")["slowest"]
+assert slow, "none"
+assert [s["total"] for s in slow] == sorted((s["total"] for s in slow), reverse=True)
+whole = [s for s in slow if all(hop in s for hop in HOPS)]
+assert whole, slow
+for s in whole:
+    assert sum(s[hop] for hop in HOPS) == s["total"], s
+assert max(s["total"] for s in slow) == q("blk", "queue 0")["hops"]["total"]["max"]
+END
+}
+
+both_ways() {
+	see path <<'END'
+for queue in "rx0", "tx0":
+    d = q("net", queue)
+    assert d["requests"] >= pings, d["requests"]
+    for hop in "wake", "device":
+        assert d["hops"][hop]["count"] > 0, f"{queue}: no {hop}"
+assert q("net", "rx0")["hops"]["entry"]["count"] > 0
+assert q("net", "tx0")["hops"]["doorbell"]["count"] > 0
+END
+}
+
+sizes() {
+	see io <<'END'
+d = q("blk", "queue 0")
+r = d["ops"]["read"]
+assert r["latency"]["count"] >= reads and r["size"]["count"] >= reads, r
+assert any(b == 4096 and n >= reads for b, n in r["size"]["buckets"]), r["size"]
+assert d["depth"]["max"] >= 1 and d["failed"] == 0
+assert d["drops"]["errors"] == 0 and d["drops"]["bad-chain"] == 0, d["drops"]
+END
+}
+
+frames() {
+	see net <<'END'
+assert q("net", "rx0")["ops"]["received"]["size"]["count"] >= pings
+tx = q("net", "tx0")["ops"]["sent"]
+assert tx["size"]["count"] >= pings and tx["latency"]["count"] >= pings
+assert t["losses"]["series_full"] == 0
+END
+}
+
+named() {
+	tracer exits exits --vm "$guest" --by addr || return
+	sleep 3
+	stop_tracers || return
+	python3 - "$ktap_tmp/exits.json" "$guest" <<'END'
+import json, sys
+t = json.load(open(sys.argv[1]))
+assert len(t["vms"]) == 1 and t["vms"][0]["name"] == sys.argv[2], t["vms"]
+vm = t["vms"][0]
+devices = {s.get("device") for s in vm["by_address"] if s["kind"] == "mmio-write"}
+assert any(d and d.startswith("disk0 queue") for d in devices), devices
+halted = [r for r in vm["reasons"] if r["idle"]]
+for r in vm["reasons"]:
+    parts = sum(r[k] for k in ("kernel_ns", "user_ns", "ready_ns", "blocked_ns", "poll_ns"))
+    assert parts == r["total_ns"], r
+    assert 0 <= r["kernel_ns"] <= r["total_ns"], r
+assert sum(r["blocked_ns"] + r["poll_ns"] for r in halted) > 0, halted
+END
+}
+
+plan 9
+check "tracers of paths, disks and cards" start_tracers
+check "a guest that reads and pings" start_guest
+check "they end" stop_tracers
+check "every hop of the disk's requests is seen, and the counts fit" every_hop
+check "the hops of the slowest requests add up" adds_up
+check "both queues of the card" both_ways
+check "sizes and latencies of the disk" sizes
+check "frames of the card" frames
+check "the doorbell's queue by its name, and the parts of the time" named
+finish
