@@ -38,7 +38,8 @@ printf '%s\0' kmod/{memmap,iotlb_table,ring,ring_split,ring_packed,chain,blk_par
 	xargs -0 -n 4 -P "$(nproc)" clang --analyze --analyzer-output text \
 		-std=gnu11 -D_GNU_SOURCE -Iuser/include -Ikmod -Ikmod/include/uapi \
 		-Iuser/vmm -I"$KV_BUILD/bpf" "${flags[@]}" >"$out/clang.log" 2>&1 || status=1
-if grep -E '(warning|error):' "$out/clang.log"; then
+# What bpftool generates is not ours to mend.
+if grep -E '(warning|error):' "$out/clang.log" | grep -v '^[^:]*\.skel\.h:'; then
 	say "the way to each of them: $out/clang.log"
 	status=1
 fi
