@@ -55,7 +55,8 @@ all() {
 helps() {
 	local verb bad=0
 	for verb in run ps stop console stats 'trace exits' 'trace record' \
-		    'trace report' 'trace diff' 'module load' 'module unload' \
+		    'trace report' 'trace diff' 'trace path' 'trace io' \
+		    'trace net' 'module load' 'module unload' \
 		    'module status' doctor; do
 		# shellcheck disable=SC2086 # two words
 		if ! run $verb --help || [ -s "$tmp/err" ] ||

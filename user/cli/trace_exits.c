@@ -108,7 +108,7 @@ static int parse_exits(int argc, char **argv, struct options *o)
 		  .arg = "addr", .help = "split reasons by port, address, MSR, leaf, ..." },
 		{ .name = "symbols", .kind = OPT_STRING, .dst = &o->symbols,
 		  .arg = "FILE",
-		  .help = "sample where guests are, and name it by this vmlinux,\n"
+		  .help = "sample where guests are; names from this vmlinux,\n"
 			  "System.map or kallsyms" },
 		{ .name = "json", .kind = OPT_FLAG, .dst = &o->json,
 		  .help = "JSON instead of tables" },

@@ -339,7 +339,7 @@ static int run(int argc, char **argv, struct options *o, const char *verb,
 		{ .name = o->view == VIEW_PATH ? "slowest" : NULL,
 		  .kind = o->view == VIEW_PATH ? OPT_UINT : OPT_END,
 		  .dst = &o->slowest, .max = QUEUES_SLOWEST, .arg = "N",
-		  .help = "show the N slowest requests of every queue (default: 3)" },
+		  .help = "show the N slowest of every queue (default: 3)" },
 		{ 0 },
 	};
 	const struct opt_usage usage = {
