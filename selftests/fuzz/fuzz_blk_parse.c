@@ -19,6 +19,8 @@ static void disk(struct kvs_blk_limits *lim, const uint8_t *d)
 	lim->capacity &= ~(uint64_t)(lim->block_size / 512 - 1);
 	lim->max_discard = (uint32_t)d[3] << (d[4] % 25);
 	lim->max_write_zeroes = (uint32_t)d[5] << (d[6] % 25);
+	lim->max_secure_erase = (uint32_t)d[6] << (d[4] % 25);
+	lim->erase_align = d[5] % 16;
 	memset(lim->serial, d[7], sizeof(lim->serial));
 }
 
@@ -35,7 +37,9 @@ static void promises(const struct fuzz_guest *g,
 		     const struct kvs_blk_limits *lim,
 		     const struct kvs_blk_req *req)
 {
-	bool zero = req->op == KVS_BLK_WRITE_ZEROES;
+	uint32_t most = req->op == KVS_BLK_DISCARD ? lim->max_discard :
+			req->op == KVS_BLK_WRITE_ZEROES ?
+			lim->max_write_zeroes : lim->max_secure_erase;
 	struct iovec status = { req->status_hva, 1 };
 	uint32_t i;
 
@@ -55,14 +59,13 @@ static void promises(const struct fuzz_guest *g,
 		break;
 	case KVS_BLK_DISCARD:
 	case KVS_BLK_WRITE_ZEROES:
+	case KVS_BLK_SECURE_ERASE:
 		PROMISE(!lim->readonly && req->nr_range);
 		PROMISE(req->nr_range <= KVS_BLK_MAX_RANGES);
 		for (i = 0; i < req->nr_range; i++) {
 			PROMISE(on_disk(lim, req->range[i].sector,
 					req->range[i].nr));
-			PROMISE(req->range[i].nr <=
-				(zero ? lim->max_write_zeroes :
-					lim->max_discard));
+			PROMISE(req->range[i].nr <= most);
 		}
 		break;
 	case KVS_BLK_FLUSH:
