@@ -200,11 +200,9 @@ static int link_prepare(struct blk_dev *blk, const struct disk_opts *opts)
 {
 	struct kvasir_blk_opts o = backend_opts(blk, opts->serial);
 	struct kvasir_blk_info KVASIR_OPTS(info);
-	int ret = 0;
+	int ret;
 
-	if (opts->workers)
-		ret = link_share_workers(blk->link, blk->v.nr_queues,
-					 opts->workers);
+	ret = link_share_workers(blk->link, blk->v.nr_queues, opts->workers);
 	if (ret)
 		return vmm_err(blk->v.vm, ret, "%s: workers=%u: %s", blk->name,
 			       opts->workers, strerror(-ret));

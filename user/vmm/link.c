@@ -199,6 +199,8 @@ int link_share_workers(struct link *link, unsigned int nr_queues,
 	unsigned int i;
 	int ret;
 
+	if (!nr_workers)
+		return 0;
 	for (i = 0; i < nr_workers; i++) {
 		ret = kvasir_worker_create(link->backend, &worker[i]);
 		if (ret)

@@ -50,7 +50,9 @@ int link_start_net(struct link *link, int tap_fd);
 void link_stop_queue(struct link *link, unsigned int index);
 int link_restart_queue(struct link *link, const struct vq *vq,
 		       unsigned int index, int tap_fd);
-/* Serve the first @nr_queues queues by @nr_workers threads, in turn. */
+/* Serve the first @nr_queues queues by @nr_workers threads, in turn; 0: each has
+ * one of its own.
+ */
 int link_share_workers(struct link *link, unsigned int nr_queues,
 		       unsigned int nr_workers);
 /* For a running blk device; nothing to do, and 0, when it is not. */
