@@ -242,21 +242,32 @@ static void tx_wait(struct kvs_netq *q)
 }
 
 /*
- * The ring is empty: finish, and look once more, unless the timer does that.
- * KVS_TX_DONE: there is more.
+ * Is the queue to be held? Not after half the ring in one service: a driver
+ * that ran out of entries waits for those it gets back, and goes on then.
  */
-static enum kvs_tx tx_empty(struct kvs_netq *q)
+static bool tx_hold(struct kvs_netq *q, u32 chains)
+{
+	u32 us = chains > q->vq->ring.num / 2 ? 0 : READ_ONCE(tx_hold_us);
+
+	if (!kvs_hold_plan(&q->tx->hold, us))
+		return false;
+	kvs_hold_start(&q->tx->hold, us);
+	return true;
+}
+
+/*
+ * The ring is empty after so many chains: finish, and look once more, unless
+ * the timer does that. KVS_TX_DONE: there is more.
+ */
+static enum kvs_tx tx_empty(struct kvs_netq *q, u32 chains)
 {
 	enum kvs_tx ret = kvs_net_batch_flush(q, false);
-	u32 us = READ_ONCE(tx_hold_us);
 
 	if (ret != KVS_TX_DONE)
 		return ret;
 	kvs_vq_publish(q->vq);
-	if (kvs_hold_plan(&q->tx->hold, us)) {
-		kvs_hold_start(&q->tx->hold, us);
+	if (tx_hold(q, chains))
 		return KVS_TX_EMPTY;
-	}
 	return kvs_vq_arm(q->vq) ? KVS_TX_DONE : KVS_TX_EMPTY;
 }
 
@@ -269,7 +280,7 @@ static enum kvs_tx tx_serve(struct kvs_netq *q)
 	for (chains = 1; chains <= KVS_NET_BUDGET_CHAINS; chains++) {
 		switch (kvs_vq_pop(q->vq)) {
 		case KVS_POP_EMPTY:
-			ret = tx_empty(q);
+			ret = tx_empty(q, chains);
 			break;
 		case KVS_POP_CHAIN:
 			bytes += q->vq->chain->out_len;
