@@ -13,7 +13,7 @@
 #
 # Built again when the configuration has changed, and with --update when apt has
 # a newer source. A build that was interrupted is taken up again. Nothing to do:
-# silent. About 20 minutes and 3 GB of disk on two CPUs; 1 GB stays.
+# silent. About 15 minutes on two CPUs; 650 MB stay.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
