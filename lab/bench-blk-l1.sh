@@ -133,11 +133,11 @@ trap '[ ${#daemons[@]} = 0 ] || kill "${daemons[@]}"' EXIT
 for case; do
 	case $case in
 	insn_per_io_qd1) doors "$case" nullb -b 1 -c 4000 read ;;
-	insn_per_io_qd32) doors "$case" nullb -b 32 read ;;
-	insn_per_io_write_qd32) doors "$case" nullb -b 32 write ;;
-	insn_per_io_128k) doors "$case" ram -b 8 -s 131072 -S -c 2000 read ;;
+	insn_per_io_qd32) doors "$case" nullb -b 32 -c 8000 read ;;
+	insn_per_io_write_qd32) doors "$case" nullb -b 32 -c 8000 write ;;
+	insn_per_io_128k) doors "$case" ram -b 8 -s 131072 -S -c 1000 read ;;
 	insn_profile) profiles ;;
-	scale_queues_*) doors "$case" nullb -q "${case##*_}" -b 16 read ;;
+	scale_queues_*) doors "$case" nullb -q "${case##*_}" -b 16 -c 8000 read ;;
 	scale_disks_*) many "$case" "${case##*_}" ;;
 	drv_randread4k_qd1) doors "$case" nullb -P -b 1 -c 1500 read ;;
 	drv_randwrite4k_qd1) doors "$case" nullb -P -b 1 -c 1500 write ;;

@@ -149,7 +149,7 @@ def main():
             r = row(area, case, peer, raw, kernel) if source in raw else None
             rows.append(r or {
                 "case": case, "peer_name": peer, "kernel": kernel,
-                "skipped": skipped.get((source, peer), "the boot ended before all was measured")})
+                "skipped": skipped.get((source, peer), "the boot ended early, or the peer has none")})
     path = os.path.join(out, name + ".json")
     rows += earlier(path, kernel, {r["case"] for r in rows})
     order = list(area.CASES)

@@ -140,7 +140,7 @@ if [ -n "$profile" ]; then
 fi
 if [ ${#insn[@]} -gt 0 ]; then
 	step "one CPU, virtual time: ${insn[*]}"
-	boot "${groups[0]}" -i -t 1200 -- "$KV_LAB/$program-l1.sh" "$KV_BUILD" "$pairs" "${insn[@]}"
+	boot "${groups[0]}" -i -t 1800 -- "$KV_LAB/$program-l1.sh" "$KV_BUILD" "$pairs" "${insn[@]}"
 fi
 if [[ " $* " == *" insn_profile "* ]]; then
 	python3 "$KV_LAB/bench-profile.py" "$out/${groups[0]}" >"$out/$area-profile.txt"
