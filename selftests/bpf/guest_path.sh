@@ -36,7 +36,7 @@ start_guest() {
 	truncate -s 16M "$ktap_tmp/disk" &&
 		ip tuntap add kvtt0 mode tap vnet_hdr && cleanup "ip link del kvtt0" &&
 		ip addr add 10.81.0.1/24 dev kvtt0 && ip link set kvtt0 up || return
-	"$kvasir" run -q -n "$guest" -k "$KVT_KERNEL" -i "$KVT_INITRD" -m 384M -c 1 \
+	"$kvasir" run -q --name "$guest" -k "$KVT_KERNEL" -i "$KVT_INITRD" -m 384M -c 1 \
 		--net tap=kvtt0,backend=kvasir --disk "$ktap_tmp/disk,backend=kvasir" \
 		-a "console=ttyS0 quiet kvasir.ip=10.81.0.2/24 kvasir.cmd=$work" \
 		</dev/null >"$console" 2>&1 &
@@ -77,7 +77,7 @@ name, reads, pings = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 def q(kind, queue):
     found = [q for q in t["queues"] if q["type"] == kind and q["queue"] == queue]
     assert len(found) == 1, f"{len(found)} of {kind} {queue}: {t['queues']}"
-    assert found[0]["name"] == name, found[0]["name"]
+    assert found[0]["name"] == name, f"called '{found[0]['name']}'"
     return found[0]
 HOPS = "doorbell wake backend device publish interrupt entry".split()
 $(cat)

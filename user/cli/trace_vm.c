@@ -2,6 +2,7 @@
 /* Virtual machines by process and name; see trace_vm.h. */
 #include <dirent.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,14 +31,27 @@ int trace_has_vm(uint32_t pid)
 	return found;
 }
 
-/* The value of a name option in @arg, with @next behind it; NULL if it is none. */
-static const char *name_option(const char *arg, const char *next, size_t *len)
+/* Is @program, the first word of a command line, our own command? */
+static bool is_ours(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+
+	return !strcmp(slash ? slash + 1 : program, "kvasir");
+}
+
+/*
+ * The value of a name option in @arg, with @next behind it; NULL if it is none.
+ * @ours: -n is one, too
+ */
+static const char *name_option(const char *arg, const char *next, bool ours,
+			       size_t *len)
 {
 	const char *s;
 
 	if (!strncmp(arg, "--name=", 7))
 		s = arg + 7;
-	else if (!strcmp(arg, "--name") || !strcmp(arg, "-name"))
+	else if (!strcmp(arg, "--name") || !strcmp(arg, "-name") ||
+		 (ours && !strcmp(arg, "-n")))
 		s = next;
 	else
 		return NULL;
@@ -66,7 +80,8 @@ void trace_vm_name(uint32_t pid, char *name, size_t size)
 		size_t n;
 
 		next = arg + strlen(arg) + 1;
-		s = name_option(arg, next < buf + len ? next : "", &n);
+		s = name_option(arg, next < buf + len ? next : "", is_ours(buf),
+				&n);
 		if (s) {
 			snprintf(name, size, "%.*s", (int)n, s);
 			break;
