@@ -18,7 +18,7 @@ KBUILD	:= lab/kbuild.sh $(if $(KDIR),-K $(KDIR),-k $(KERNEL))
 SUBMAKE	= $(MAKE) --no-print-directory O=$(O)
 
 .PHONY: all deps kmod user bpf selftests lab demo check check-host check-full check-debug \
-	bench-net bench-blk style analyze install install-kmod uninstall clean distclean help
+	bench-net bench-blk bench-trace style analyze install install-kmod uninstall clean distclean help
 .DEFAULT_GOAL := all
 
 all: kmod user bpf selftests
@@ -62,6 +62,9 @@ bench-net:
 
 bench-blk:
 	@lab/bench.sh -a blk -k $(KERNEL) $(CASES)
+
+bench-trace:
+	@lab/bench.sh -a trace -k $(KERNEL) $(CASES)
 
 style:
 	@lab/deps.sh check
@@ -111,6 +114,7 @@ help:
 	@echo '                   check-full: with style, analysis and every kernel;'
 	@echo '                   check-debug: under a debug kernel, which is built first'
 	@echo 'make bench-net     the network path against vhost-net: KERNEL=, CASES="tx_insn ..."'
+	@echo 'make bench-trace   what tracing exits costs, against perf and bpftrace'
 	@echo 'make bench-blk     disks against QEMU: KERNEL=, CASES="insn_per_io_qd32 ..."'
 	@echo 'make style         checkpatch, shellcheck, codespell, sizes'
 	@echo 'make analyze       sparse, W=1, clang and its analyzer'

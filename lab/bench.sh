@@ -6,7 +6,7 @@
 #   bench.sh [-a AREA] [-k KERNEL] [-p PAIRS] [-o DIR] [CASE...]
 #   bench.sh [-k KERNEL] [-o DIR] profile
 #
-#   -a AREA     net or blk                             (default net)
+#   -a AREA     net, blk or trace                      (default net)
 #   -k KERNEL   the lab host's kernel                  (default 6.1)
 #   -p PAIRS    of every case, in turn                 (default 5)
 #   -o DIR      results                                (default: build/bench)
@@ -70,7 +70,13 @@ blk)
 		-blockdev driver=null-co,node-name=nv,size=1073741824,read-zeroes=on
 		-device nvme,drive=nv,serial=kvb)
 	;;
-*) die "no area '$area'; there are: net blk" ;;
+trace)
+	groups=(trace-insn trace-smp trace-guest) program=bench-trace
+	insn_cases=(exit_cpuid exit_hypercall exit_out exit_mmio exit_hlt lost_per_kexit)
+	smp_cases=(time_cpuid time_hypercall time_out time_mmio time_hlt)
+	guest_cases=()
+	;;
+*) die "no area '$area'; there are: net blk trace" ;;
 esac
 all=("${insn_cases[@]}" "${smp_cases[@]}" "${guest_cases[@]}")
 [ $# -gt 0 ] || set -- "${all[@]}"

@@ -24,7 +24,7 @@ demo=(debootstrap e2fsprogs iperf3)
 debug_kernel=(flex bison bc libssl-dev)
 # linux-perf only tells where instructions go; its version need not be that of
 # the kernel.
-bench=(qemu-system-common linux-perf)
+bench=(qemu-system-common linux-perf bpftrace)
 
 check_only=
 wanted=()
