@@ -113,7 +113,7 @@ struct prom {
 	char type[64];		/* of the family under way */
 	char last[4096];	/* bucket seen last, up to its le */
 	double bucket, le;
-	double exits, in_histograms;
+	double exits, in_histograms, seconds, parts;
 	unsigned int families, inf;
 };
 
@@ -159,6 +159,10 @@ static void prom_line(struct prom *p, const char *line)
 		EXPECT_EQ(value, p->bucket);
 		p->in_histograms += value;
 	}
+	if (!strncmp(line, "kvasir_exit_seconds_sum", 23))
+		p->seconds += value;
+	if (!strncmp(line, "kvasir_exit_part_seconds_total", 30))
+		p->parts += value;
 	if (!strncmp(line, "kvasir_exits_total", 18))
 		p->exits += value;
 }
@@ -191,7 +195,9 @@ TEST("T-05 Prometheus text has the right syntax, and adds up")
 		exits += trace_sum(&rec.t.vm[i].rows).exits;
 	EXPECT_EQ(p.exits, exits);
 	EXPECT_EQ(p.in_histograms, exits);	/* none is untimed */
-	EXPECT_EQ(p.families, 5);
+	EXPECT_EQ(p.families, 6);
+	EXPECT(fabs(p.parts - p.seconds) < 1e-6, "parts %f of %f", p.parts,
+	       p.seconds);
 	EXPECT_EQ(p.inf, 7);	/* six rows and classes, and one */
 	trace_record_free(&rec);
 }

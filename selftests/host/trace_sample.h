@@ -37,10 +37,16 @@ static inline void sample_fill(struct exits_series *s, uint64_t n, double ns,
 		x = ns * exp(spread * sqrt(-2 * log1p(-u)) * cos(2 * M_PI * v));
 		s->bucket[hist_index((uint64_t)x)]++;
 		s->total_ns += (uint64_t)x;
+		if (!i || (uint64_t)x < s->min_ns)
+			s->min_ns = (uint64_t)x;
 		if ((uint64_t)x > s->max_ns)
 			s->max_ns = (uint64_t)x;
 	}
 	s->timed = n;
+	s->user_ns = s->total_ns / 2;
+	s->ready_ns = s->total_ns / 8;
+	s->blocked_ns = s->total_ns / 16;
+	s->poll_ns = s->total_ns / 32;
 }
 
 static inline void sample_book(struct trace_vm *vm, size_t vcpu, uint32_t reason,

@@ -12,6 +12,7 @@
 #include "exit_names.h"
 #include "output.h"
 #include "trace_fmt.h"
+#include "trace_parts.h"
 
 /* Bounds from 2^8 ns (255 ns) to 2^36 ns (68 s); beyond is +Inf. */
 #define FIRST_BIT	8
@@ -153,6 +154,45 @@ static void count_rows(FILE *out, const struct trace *t, size_t i,
 	}
 }
 
+/* Of one row and class. */
+static void one_in_parts(FILE *out, struct labels *l, const struct exits_series *s)
+{
+	const struct { const char *name; uint64_t ns; } part[] = {
+		{ "kernel", trace_kernel_ns(s) }, { "user", s->user_ns },
+		{ "ready", s->ready_ns }, { "blocked", s->blocked_ns },
+		{ "poll", s->poll_ns },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(part) / sizeof(part[0]); i++)
+		fprintf(out, "kvasir_exit_part_seconds_total{%s,part=\"%s\"} %.9f\n",
+			l->text, part[i].name, part[i].ns / 1e9);
+}
+
+/* Where the time went: the sums of kvasir_exit_seconds, in parts. */
+static void parts(FILE *out, const struct trace *t)
+{
+	struct labels l;
+	size_t i, k;
+	int by;
+
+	head(out, "kvasir_exit_part_seconds_total", "counter",
+	     "Time of VM exits by what it was spent on.");
+	for (i = 0; i < t->n_vms; i++) {
+		const struct trace_rows *rows = &t->vm[i].rows;
+
+		for (k = 0; k < 2 * rows->n; k++) {
+			by = k % 2;
+			if (!rows->row[k / 2].by[by].timed)
+				continue;
+			vm_labels(&l, &t->vm[i]);
+			add_twin(&l, t, i);
+			row_labels(&l, &rows->row[k / 2], by);
+			one_in_parts(out, &l, &rows->row[k / 2].by[by]);
+		}
+	}
+}
+
 static void counters(FILE *out, const struct trace *t)
 {
 	char name[EXIT_NAME_MAX];
@@ -186,6 +226,7 @@ void trace_fmt_prometheus(FILE *out, const struct trace *t)
 	size_t i;
 
 	histograms(out, t);
+	parts(out, t);
 	counters(out, t);
 	head(out, "kvasir_trace_lost_total", "counter",
 	     "What the tracer knows it did not see, by kind.");

@@ -28,24 +28,21 @@ static void parts_add(struct parts *p, const struct exits_series *s)
 
 static void print_part(const char *name, uint64_t ns, uint64_t total)
 {
-	char buf[TRACE_DURATION_MAX];
-
 	if (ns)
-		printf(" %s %s (%.1f %%)", name, trace_duration(buf, ns),
-		       100.0 * ns / total);
+		printf(" %s %.1f%%", name, 100.0 * ns / total);
 }
 
+/* One line of 80 columns. */
 static void print_parts(const char *of, const struct parts *p)
 {
-	/* Nothing to tell apart, or not known: a file may lack it. */
-	if (p->total == p->kernel)
+	if (!p->total)
 		return;
 	printf("%s:", of);
 	print_part("KVM", p->kernel, p->total);
 	print_part("userspace", p->user, p->total);
-	print_part("waiting for a CPU", p->ready, p->total);
+	print_part("runnable", p->ready, p->total);
 	print_part("blocked", p->blocked, p->total);
-	print_part("halt polling", p->poll, p->total);
+	print_part("polling", p->poll, p->total);
 	putchar('\n');
 }
 

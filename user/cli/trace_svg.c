@@ -63,18 +63,34 @@ static double place(const struct bands *b, uint64_t ns)
 	return (at - b->first) / (b->last + 1 - b->first);
 }
 
+/* "1us", "20us": of a value with one digit that counts. */
+static void grid_label(char buf[16], uint64_t ns)
+{
+	static const char *const unit[] = { "ns", "us", "ms", "s" };
+	int i;
+
+	for (i = 0; i < 3 && ns >= 1000; i++)
+		ns /= 1000;
+	snprintf(buf, 16, "%" PRIu64 "%s", ns, unit[i]);
+}
+
 /* Powers of ten on the axis; @x: else along y. Drawn first, behind all else. */
 static void latency_grid(FILE *out, const struct bands *b, int height, bool x)
 {
-	static const char *const label[] = {
-		"1ns", "10ns", "100ns", "1us", "10us", "100us", "1ms", "10ms",
-		"100ms", "1s", "10s", "100s", "1000s",
+	/* From 1 to 10, and so on; through 2 and 5 on less than two decades. */
+	static const struct { uint64_t mul, div; } next[] = {
+		{ 2, 1 }, { 5, 2 }, { 2, 1 },
 	};
-	uint64_t ns = 1;
+	bool fine = b->last - b->first < 27;
+	char label[16];
+	uint64_t ns, then;
 	double at;
-	size_t i;
+	int i = 0;
 
-	for (i = 0; i < sizeof(label) / sizeof(label[0]); i++, ns *= 10) {
+	for (ns = 1; ns < 1ULL << HIST_BITS; ns = then) {
+		then = fine ? ns * next[i].mul / next[i].div : ns * 10;
+		i = (i + 1) % 3;
+		grid_label(label, ns);
 		at = place(b, ns);
 		if (at < 0.01 || at > 0.99)
 			continue;
@@ -82,12 +98,12 @@ static void latency_grid(FILE *out, const struct bands *b, int height, bool x)
 			fprintf(out, "<path class=\"g\" d=\"M%.1f %dv%d\"/>"
 				"<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n",
 				LEFT + at * PLOT, TOP, height, LEFT + at * PLOT,
-				TOP + height + 15, label[i]);
+				TOP + height + 15, label);
 		else
 			fprintf(out, "<path class=\"g\" d=\"M%d %.1fh%d\"/>"
 				"<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
 				LEFT, TOP + (1 - at) * height, PLOT, LEFT - 4,
-				TOP + (1 - at) * height + 4, label[i]);
+				TOP + (1 - at) * height + 4, label);
 	}
 	fprintf(out, "<path class=\"g\" d=\"M%d %dv%dh%d\"/>\n", LEFT, TOP, height,
 		PLOT);

@@ -27,7 +27,7 @@ void trace_series_since(const struct exits_series *now,
 			const struct exits_series *before,
 			struct exits_series *out)
 {
-	uint32_t i, last = 0;
+	uint32_t i, first = HIST_BUCKETS, last = 0;
 
 	*out = *now;
 	if (!before)
@@ -44,7 +44,12 @@ void trace_series_since(const struct exits_series *now,
 		out->timed += out->bucket[i];
 		if (out->bucket[i])
 			last = i;
+		if (out->bucket[i] && first > i)
+			first = i;
 	}
+	if (now->min_ns == before->min_ns && first < HIST_BUCKETS &&
+	    hist_middle(first) > now->min_ns)
+		out->min_ns = hist_middle(first);
 	if (now->max_ns == before->max_ns && hist_middle(last) < now->max_ns)
 		out->max_ns = hist_middle(last);
 }

@@ -54,7 +54,7 @@ void trace_timeline_free(struct trace_timeline *tl);
  * trace_series_since() - what a series gained
  * @now: cumulative
  * @before: an earlier look at it, or NULL for none
- * @out: the difference; its maximum is exact only if it rose
+ * @out: the difference; its extremes are exact only if they are new
  */
 void trace_series_since(const struct exits_series *now,
 			const struct exits_series *before,

@@ -30,6 +30,7 @@ static const char *const help[] = {
 	"",
 	"TIME%  share of the time spent on all but idle exits",
 	"WALL%  share of the time that passed, of all vCPUs",
+	"poll   KVM looks for an interrupt before it lets a halted vCPU sleep",
 };
 
 /* One line of the body. */
@@ -39,7 +40,7 @@ struct line {
 	uint32_t isa, reason;
 	bool user, idle;
 	struct trace_figures f;
-	uint64_t total_ns;
+	uint64_t total_ns, poll_ns;
 	char name[EXIT_NAME_MAX + 12];
 };
 
@@ -261,6 +262,7 @@ static int add_rows(struct scene *s, const struct trace_rows *rows,
 		exit_reason_name(r->isa, r->reason, name);
 		l.f = trace_figures(&gain);
 		l.total_ns = gain.total_ns;
+		l.poll_ns = gain.poll_ns;
 		l.isa = r->isa;
 		l.reason = r->reason;
 		l.user = by;
@@ -371,13 +373,14 @@ static void put_reason(struct scene *s, const struct line *l, double busy_ns)
 
 static void put_vm(struct scene *s, const struct trace_vm *vm, const char *label)
 {
-	double busy = 0, idle = 0, wall = s->seconds * 1e9 * vm->n_vcpus;
-	char text[TRACE_LABEL_MAX + 128], rate[8], b[8], i[8];
+	double busy = 0, idle = 0, poll = 0, wall = s->seconds * 1e9 * vm->n_vcpus;
+	char text[TRACE_LABEL_MAX + 128], rate[8], b[8], i[8], p[8];
 	uint64_t exits = 0;
 	size_t k;
 
 	for (k = 0; k < s->n; k++) {
 		exits += s->line[k].f.count;
+		poll += s->line[k].poll_ns;
 		if (s->line[k].idle)
 			idle += s->line[k].total_ns;
 		else
@@ -388,10 +391,10 @@ static void put_vm(struct scene *s, const struct trace_vm *vm, const char *label
 	out_count(rate, sizeof(rate),
 		  s->seconds > 0 ? (uint64_t)(exits / s->seconds + 0.5) : 0);
 	snprintf(text, sizeof(text),
-		 "%.*s  %zu vCPU%s  %s exit/s  handling %s%%  idle %s%%",
-		 (int)(s->v->cols > 60 ? s->v->cols - 52 : 8), label, vm->n_vcpus,
+		 "%.*s  %zu vCPU%s  %s/s  busy %s%%  poll %s%%  idle %s%%",
+		 (int)(s->v->cols > 62 ? s->v->cols - 54 : 8), label, vm->n_vcpus,
 		 vm->n_vcpus == 1 ? "" : "s", rate, share(b, busy, wall),
-		 share(i, idle, wall));
+		 share(p, poll, wall), share(i, idle - poll, wall));
 	put_body(s, BOLD, text);
 	for (k = 0; k < s->n; k++)
 		if (!s->line[k].idle || !s->v->no_idle)
