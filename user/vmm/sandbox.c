@@ -210,9 +210,9 @@ static int allow_by_argument(scmp_filter_ctx f)
 	ret = ret ?: seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS),
 				      SCMP_SYS(clone3), 0);
 	ret = ret ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-				      SCMP_A0(SCMP_CMP_EQ, getpid()));
+				      SCMP_A0(SCMP_CMP_EQ, getpid(), 0));
 	ret = ret ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-				      SCMP_A1(SCMP_CMP_EQ, F_GETFL));
+				      SCMP_A1(SCMP_CMP_EQ, F_GETFL, 0));
 	/* thread names */
 	return ret ?: seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
 				       SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
