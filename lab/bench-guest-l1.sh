@@ -69,6 +69,16 @@ ready() {
 	done
 }
 
+# drop N: a guest that no longer answers would cost every round two minutes
+drop() {
+	local n all=("${running[@]}")
+	[ "$1" != 0 ] || exit 1		# nothing is left to compare
+	running=()
+	for n in "${all[@]}"; do
+		[ "$n" = "$1" ] || running+=("$n")
+	done
+}
+
 # round CASE PAIR LOAD: every guest once; pair 0 warms up and is not kept
 round() {
 	local case=$1 pair=$2 n text ours=''
@@ -79,6 +89,7 @@ round() {
 				say "$case, ${names[n]}: $text"
 				text="# SKIP no answer from the guest: $text"
 				failed=1
+				drop "$n"
 			}
 		fi
 		[ "$pair" != 0 ] || continue	# warmed up
