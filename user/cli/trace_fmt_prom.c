@@ -107,14 +107,15 @@ static void one_histogram(FILE *out, const char *labels,
 	fprintf(out, "%s_count{%s} %" PRIu64 "\n", name, labels, all);
 }
 
-static void histograms(FILE *out, const struct trace *t)
+/* @one is called for every row and class with times. */
+static void each_timed(FILE *out, const struct trace *t,
+		       void (*one)(FILE *out, const char *labels,
+				   const struct exits_series *s))
 {
 	struct labels l;
 	size_t i, k;
 	int by;
 
-	head(out, "kvasir_exit_seconds", "histogram",
-	     "Time from a VM exit to the next entry.");
 	for (i = 0; i < t->n_vms; i++) {
 		const struct trace_rows *rows = &t->vm[i].rows;
 
@@ -125,9 +126,16 @@ static void histograms(FILE *out, const struct trace *t)
 			vm_labels(&l, &t->vm[i]);
 			add_twin(&l, t, i);
 			row_labels(&l, &rows->row[k / 2], by);
-			one_histogram(out, l.text, &rows->row[k / 2].by[by]);
+			one(out, l.text, &rows->row[k / 2].by[by]);
 		}
 	}
+}
+
+static void histograms(FILE *out, const struct trace *t)
+{
+	head(out, "kvasir_exit_seconds", "histogram",
+	     "Time from a VM exit to the next entry.");
+	each_timed(out, t, one_histogram);
 }
 
 static void count_rows(FILE *out, const struct trace *t, size_t i,
@@ -154,8 +162,8 @@ static void count_rows(FILE *out, const struct trace *t, size_t i,
 	}
 }
 
-/* Of one row and class. */
-static void one_in_parts(FILE *out, struct labels *l, const struct exits_series *s)
+static void one_in_parts(FILE *out, const char *labels,
+			 const struct exits_series *s)
 {
 	const struct { const char *name; uint64_t ns; } part[] = {
 		{ "kernel", trace_kernel_ns(s) }, { "user", s->user_ns },
@@ -166,31 +174,15 @@ static void one_in_parts(FILE *out, struct labels *l, const struct exits_series 
 
 	for (i = 0; i < sizeof(part) / sizeof(part[0]); i++)
 		fprintf(out, "kvasir_exit_part_seconds_total{%s,part=\"%s\"} %.9f\n",
-			l->text, part[i].name, part[i].ns / 1e9);
+			labels, part[i].name, part[i].ns / 1e9);
 }
 
 /* Where the time went: the sums of kvasir_exit_seconds, in parts. */
 static void parts(FILE *out, const struct trace *t)
 {
-	struct labels l;
-	size_t i, k;
-	int by;
-
 	head(out, "kvasir_exit_part_seconds_total", "counter",
 	     "Time of VM exits by what it was spent on.");
-	for (i = 0; i < t->n_vms; i++) {
-		const struct trace_rows *rows = &t->vm[i].rows;
-
-		for (k = 0; k < 2 * rows->n; k++) {
-			by = k % 2;
-			if (!rows->row[k / 2].by[by].timed)
-				continue;
-			vm_labels(&l, &t->vm[i]);
-			add_twin(&l, t, i);
-			row_labels(&l, &rows->row[k / 2], by);
-			one_in_parts(out, &l, &rows->row[k / 2].by[by]);
-		}
-	}
+	each_timed(out, t, one_in_parts);
 }
 
 static void counters(FILE *out, const struct trace *t)
