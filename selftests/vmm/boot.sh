@@ -102,7 +102,7 @@ module_users() { cat /sys/module/kvasir/refcnt 2>/dev/null || echo 0; }
 no_users() { [ "$(module_users)" = 0 ]; }
 no_tap() { ! ip link show kvttap0; }
 
-plan 23
+plan 24
 
 # shellcheck disable=SC2016 # the guest's shell adds, so that it must have run
 expect "boots to power-off, exit status 0" 0 guest 'echo it-ran-$((20 + 3))'
@@ -163,8 +163,11 @@ result $rc "nothing is left of it: tap, module references"
 # The power button reaches the guest as an input event; then it shuts down.
 stay="head -c 1 /dev/input/event0 >/dev/null"
 start --name kvt-d
-"$kvasir" stop kvt-d >"$ktap_tmp/out" 2>&1 || note "kvasir stop: $(ktap_out)"
+"$kvasir" stop --json kvt-d >"$ktap_tmp/out" 2>&1 || note "kvasir stop: $(ktap_out)"
 expect "kvasir stop has the guest shut down, exit status 0" 0 ended
+python3 -c 'import json, sys
+sys.exit(json.load(sys.stdin) != {"name": "kvt-d", "ended": True})' <"$ktap_tmp/out"
+result $? "and tells it as JSON"
 stay='sleep 1000'
 
 expect "SIGTERM ends a guest whose serial port nobody reads" 143 stalled serial ttyS0

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "guest_verb.h"
 #include "options.h"
 #include "output.h"
 #include "run.h"
@@ -212,16 +213,13 @@ int cmd_console(int argc, char **argv)
 		.opts = opts,
 		.exits = "  0 detached, or the guest ended   1 failed   2 usage   4 no such guest\n",
 	};
-	int first, ret, sock;
+	const char *name;
+	int ret, sock;
 
-	out_verb("console");
-	ret = opts_parse(&usage, argc, argv, &first);
-	if (ret != OPTS_GO)
-		return ret;
-	sock = vmsock_open(argv[first], &ret);
+	sock = guest_verb_open(&usage, argc, argv, &name, &ret);
 	if (sock < 0)
 		return ret;
-	ret = attach(argv[first], sock);
+	ret = attach(name, sock);
 	close(sock);
 	return ret;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "guest_verb.h"
 #include "options.h"
 #include "output.h"
 #include "run.h"
@@ -70,16 +71,13 @@ int cmd_resize(int argc, char **argv)
 		.opts = opts,
 		.exits = "  0 done   1 not possible, or not permitted   2 usage   4 no such guest\n",
 	};
-	int first, ret, sock;
+	const char *name;
+	int ret, sock;
 
-	out_verb("resize");
-	ret = opts_parse(&usage, argc, argv, &first);
-	if (ret != OPTS_GO)
-		return ret;
-	sock = vmsock_open(argv[first], &ret);
+	sock = guest_verb_open(&usage, argc, argv, &name, &ret);
 	if (sock < 0)
 		return ret;
-	ret = resize(argv[first], sock, json);
+	ret = resize(name, sock, json);
 	close(sock);
 	return ret;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "guest_verb.h"
 #include "options.h"
 #include "output.h"
 #include "run.h"
@@ -65,8 +66,13 @@ static int end_by_force(const char *name, int sock, int pidfd)
 	return 0;
 }
 
-static int stop(const char *name, int sock, int pidfd, unsigned int seconds,
-		bool force)
+struct how {
+	unsigned int seconds;	/* to wait */
+	bool force;		/* afterwards */
+	bool json;
+};
+
+static int stop(const char *name, int sock, int pidfd, const struct how *how)
 {
 	struct json_object *reply = NULL;
 	int err, ret;
@@ -74,15 +80,15 @@ static int stop(const char *name, int sock, int pidfd, unsigned int seconds,
 	err = vmsock_ask(sock, "stop", &reply);
 	/* It may end so fast that no answer comes. */
 	if (!err || err == -ECONNRESET || err == -EPIPE)
-		err = wait_end(pidfd, seconds);
+		err = wait_end(pidfd, how->seconds);
 	if (!err)
 		ret = 0;
-	else if (force)
+	else if (how->force)
 		ret = end_by_force(name, sock, pidfd);
 	else if (err == -ETIMEDOUT)
 		ret = out_error(EXIT_VMM,
 				"%s: still running after %u s (--kill ends it)",
-				name, seconds);
+				name, how->seconds);
 	else
 		ret = out_error(EXIT_VMM, "%s: %s %s", name, strerror(-err),
 				vmsock_why(reply));
@@ -90,16 +96,26 @@ static int stop(const char *name, int sock, int pidfd, unsigned int seconds,
 	return ret;
 }
 
+static int tell_ended(const char *name)
+{
+	struct json_object *obj = json_object_new_object();
+
+	json_object_object_add(obj, "name", json_object_new_string(name));
+	json_object_object_add(obj, "ended", json_object_new_boolean(true));
+	return out_json(obj);
+}
+
 int cmd_stop(int argc, char **argv)
 {
-	unsigned int seconds = 30;
-	bool force = false;
+	struct how how = { .seconds = 30 };
 	const struct opt opts[] = {
 		{ .name = "time", .letter = 't', .kind = OPT_UINT,
-		  .dst = &seconds, .max = 86400, .arg = "SEC",
+		  .dst = &how.seconds, .max = 86400, .arg = "SEC",
 		  .help = "wait so long for the end (default 30)" },
 		{ .name = "kill", .letter = 'k', .kind = OPT_FLAG,
-		  .dst = &force, .help = "then end it by force" },
+		  .dst = &how.force, .help = "then end it by force" },
+		{ .name = "json", .kind = OPT_FLAG, .dst = &how.json,
+		  .help = "machine-readable output" },
 		{ 0 },
 	};
 	const struct opt_usage usage = {
@@ -111,23 +127,21 @@ int cmd_stop(int argc, char **argv)
 		.opts = opts,
 		.exits = "  0 ended   1 still running, or not permitted   2 usage   4 no such guest\n",
 	};
-	int first, ret, sock, pidfd;
+	const char *name;
+	int ret, sock, pidfd;
 
-	out_verb("stop");
-	ret = opts_parse(&usage, argc, argv, &first);
-	if (ret != OPTS_GO)
-		return ret;
-	sock = vmsock_open(argv[first], &ret);
+	sock = guest_verb_open(&usage, argc, argv, &name, &ret);
 	if (sock < 0)
 		return ret;
 	pidfd = peer_pidfd(sock);
 	if (pidfd == -ESRCH)	/* between our connect and now */
 		ret = 0;
 	else if (pidfd < 0)
-		ret = out_error(EXIT_VMM, "%s: %s", argv[first],
-				strerror(-pidfd));
+		ret = out_error(EXIT_VMM, "%s: %s", name, strerror(-pidfd));
 	else
-		ret = stop(argv[first], sock, pidfd, seconds, force);
+		ret = stop(name, sock, pidfd, &how);
+	if (!ret && how.json)
+		ret = tell_ended(name);
 	if (pidfd >= 0)
 		close(pidfd);
 	close(sock);

@@ -54,33 +54,6 @@ int vmsock_connect(const char *name)
 	return fd;
 }
 
-int vmsock_open(const char *name, int *code)
-{
-	int fd = vmsock_connect(name);
-
-	switch (fd) {
-	case -EINVAL:
-		*code = out_error(EXIT_USAGE, "%s: not a guest's name", name);
-		break;
-	case -ENOENT:
-	case -ECONNREFUSED:
-		*code = out_error(EXIT_NO_FILE,
-				  "%s: no such guest ('kvasir ps' lists them)",
-				  name);
-		break;
-	case -EACCES:
-		*code = out_error(EXIT_VMM,
-				  "%s: not permitted; the guest belongs to another user",
-				  name);
-		break;
-	default:
-		if (fd < 0)
-			*code = out_error(EXIT_VMM, "%s: %s", name,
-					  strerror(-fd));
-	}
-	return fd;
-}
-
 static long long now_ms(void)
 {
 	struct timespec ts;

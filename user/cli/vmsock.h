@@ -18,9 +18,6 @@ bool vmsock_name_valid(const char *name);
  */
 int vmsock_connect(const char *name);
 
-/* As above, or one line and an exit code by way of @code. */
-int vmsock_open(const char *name, int *code);
-
 /**
  * vmsock_ask() - send {"cmd": @cmd}, take the reply of one line
  * @reply: the reply's object; the caller's to put. NULL: not wanted.
