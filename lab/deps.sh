@@ -17,7 +17,7 @@ build=(make gcc libc6-dev pkg-config kmod cpio xz-utils python3 dpkg-dev
 	libnl-3-dev libnl-genl-3-dev libnl-route-3-dev libkmod-dev liburing-dev
 	libcap-ng-dev libseccomp-dev libjson-c-dev)
 lab=(qemu-system-x86 seabios busybox-static cpio kmod xz-utils zstd python3
-	iproute2)
+	iproute2 bpftool)
 check=(libclang-rt-dev e2fsprogs perl shellcheck codespell sparse acpica-tools
 	mandoc xfsprogs dmsetup)
 demo=(debootstrap e2fsprogs iperf3)

@@ -40,6 +40,24 @@ else
 fi
 modprobe -a tun vhost_net
 
+# KVM resets a virtual CPU that died of a triple fault; this keeps what it died
+# with, read from its VMCB (APM volume 2, appendix B). A guest that resets itself
+# by way of a triple fault has given up its IDT before.
+deaths=/sys/kernel/tracing/instances/deaths
+watch_guests() {
+	local regs='' r
+	for r in rip:578 cs:410 rsp:5d8 cr0:558 cr2:640 cr3:550 cr4:548 efer:4d0 \
+		idt:488 vectoring:88 ncr3:b0; do
+		regs+=" ${r%:*}=+0x${r#*:}(+$vmcb_offset(\$arg1)):x64"
+	done
+	mkdir "$deaths" &&
+		echo "p:lab/guest_died kvm_amd:shutdown_interception$regs" \
+			>>/sys/kernel/tracing/kprobe_events &&
+		echo 'idt != 0' >"$deaths/events/lab/guest_died/filter" &&
+		echo 1 >"$deaths/events/lab/guest_died/enable"
+}
+[ -z "$vmcb_offset" ] || watch_guests
+
 # Proof of life for l1.sh.
 while date +%s >"$OUT/.alive"; do sleep 5; done &
 
@@ -57,6 +75,7 @@ else
 fi
 
 dmesg >"$OUT/dmesg.txt"
+grep -s guest_died: "$deaths/trace" >"$OUT/guests-died.txt" || rm -f "$OUT/guests-died.txt"
 echo "$rc" >"$OUT/status"
 sync
 printf '\052' | dd of=/dev/port bs=1 seek=244 count=1 2>/dev/null

@@ -24,8 +24,9 @@
 # 'modprobe kvasir' when it has been built for this kernel.
 #
 # An L1 that stands still for two minutes (-i: 15) is ended; where its CPUs were is kept
-# in frozen.txt. Known faults of an old emulator (qemu.sh tells which; see
-# emulator_fault below) are told and the command is run again, at most twice.
+# in frozen.txt. When a nested guest dies of a triple fault, guests-died.txt has
+# the registers it died with. Known faults of the emulator (see emulator_fault
+# below) are told and the command is run again, at most twice.
 #
 # Exit status: the command's; 124 time limit; 125 L1 failed, or its kernel log
 # has a line matching log-bad.txt and not log-allowed.txt, which is printed.
@@ -94,11 +95,22 @@ out=$(readlink -f "$out")
 exec {out_lock}>"$out/.lock"
 flock -n "$out_lock" || die "$out: another L1 is using this results folder"
 
+# Where struct vcpu_svm of this kernel has its vmcb, in bytes; nothing if unknown.
+vmcb_offset() {
+	local dir=$kdir/lib/modules/$rel/kernel/arch/x86/kvm ko
+	ko=$(mktemp)
+	{ cat "$dir/kvm-amd.ko" || xzcat "$dir/kvm-amd.ko.xz"; } 2>/dev/null >"$ko"
+	bpftool -B "$kdir/vmlinux" btf dump file "$ko" 2>/dev/null |
+		awk -F= "/STRUCT 'vcpu_svm'/ { in_it = 1 }
+			in_it && /'vmcb'/ { print \$NF / 8; exit }"
+	rm -f "$ko"
+}
+
 # What L1 does after its root is up; read by lab/l1-init.sh.
 {
 	printf 'release=%q\nkdir=%q\ncwd=%q\n' "$rel" "$kdir" "$PWD"
 	printf 'module=%q\n' "$KV_BUILD/kmod-$rel/kvasir.ko"
-	printf 'command=%q\n' "$command"
+	printf 'command=%q vmcb_offset=%q\n' "$command" "$(vmcb_offset)"
 	if [ -z "$command" ]; then
 		read -r rows columns < <(stty size)
 		printf 'rows=%q columns=%q term=%q\n' "$rows" "$columns" "${TERM:-dumb}"
@@ -147,7 +159,7 @@ watch_life() {
 # Boot once with an accelerator. Sets status, and bad to the offending lines.
 boot() {
 	local rc=0 pid watch
-	rm -f "$out"/{status,dmesg.txt,kernel.log,frozen.txt,.alive}
+	rm -f "$out"/{status,dmesg.txt,kernel.log,frozen.txt,guests-died.txt,.alive}
 	say "L1: linux $rel by $1, $cpus CPUs, $mem MiB, results in $out"
 	if [ -n "$command" ]; then
 		timeout -k 5 "$limit" "${qemu[@]}" -accel "$1" </dev/null &
@@ -186,13 +198,18 @@ boot() {
 	fi
 }
 
-# What an emulator that cannot be trusted (see qemu.sh) does to a kernel that
-# patches itself, told from what is left: it returns to a breakpoint for ever,
-# or dies of one that is gone, if need be in entry code on the way out of a
-# nested guest. The command is then run again, three times in all; each is a
-# line in "repeated", which check.sh counts as a skip.
+# What the emulator does to the kernels it runs, told from what is left. A guest
+# in a guest now and then dies although nothing is wrong with it: Documentation/
+# lab.rst. An emulator that cannot be trusted (see qemu.sh) runs old code of a
+# kernel that patches itself: the kernel returns to a breakpoint for ever, or dies
+# of one that is gone, if need be in entry code on the way out of a nested guest.
 emulator_fault() {
-	if [ -e "$out/frozen.txt" ]; then
+	if [ -s "$out/guests-died.txt" ]; then
+		say "L1: a guest of it died of a triple fault:"
+		cat "$out/guests-died.txt" >&2
+	elif kv_qemu_trusted "$emulator"; then
+		return 1
+	elif [ -e "$out/frozen.txt" ]; then
 		say "L1: perhaps at a breakpoint that is not there"
 	elif grep -a -A 12 'int3: 0000' "$out/kernel.log" |
 		grep -aq 'Code:.* \([^c].\|c[^c]\) <'; then
@@ -209,15 +226,19 @@ emulator_fault() {
 	fi
 }
 
+# A command that failed by such a fault is run again, three times in all; each is
+# a line in "repeated", which check.sh counts as a skip.
 rm -f "$out/repeated"
 threads=
 [ "$accel" = kvm ] || threads=,thread=$([ -n "$icount" ] && echo single || echo multi)
 boot "$accel$threads"
-if [ "$threads" = ,thread=multi ] && ! kv_qemu_trusted "$emulator"; then
+if [ "$threads" = ,thread=multi ]; then
 	for threads in multi single; do
+		[ "$status" != 0 ] || break
 		emulator_fault || break
 		say "L1: once again, thread=$threads"
-		echo "L1 failed under QEMU $(kv_qemu_version "$emulator")" >>"$out/repeated"
+		echo "L1 failed under QEMU $(kv_qemu_version "$emulator")$(
+			[ ! -s "$out/guests-died.txt" ] || echo ", a guest died")" >>"$out/repeated"
 		boot "tcg,thread=$threads"
 	done
 fi
