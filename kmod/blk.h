@@ -58,11 +58,14 @@ struct kvs_blkq;
  * @bio: the same on a block device
  * @q: its queue
  * @done: in @q->done when complete
- * @polling: in @q->polled while in flight, or empty
+ * @list: in @q->polled while in flight, in @q->refused after it, or empty
  * @work: runs it on the device's workqueue when it must block
  * @op: what it does
  * @head: its chain
  * @sync: durable before it completes (write-through)
+ * @nowait: submitted so that the disk may refuse it
+ * @again: it was refused before, or will be if it is cut into pieces: then it
+ *	waits in a thread
  * @result: bytes moved or -errno
  * @len: bytes wanted
  * @sector: where
@@ -82,11 +85,13 @@ struct kvs_blk_io {
 	};
 	struct kvs_blkq *q;
 	struct llist_node done;
-	struct list_head polling;
+	struct list_head list;
 	struct work_struct work;
 	enum kvs_blk_op op;
 	u16 head;
 	bool sync;
+	bool nowait;
+	bool again;
 	long result;
 	u32 len;
 	u64 sector;
@@ -123,6 +128,9 @@ struct kvs_blk_room {
  * @done: completed requests, filled from any context
  * @reaping: the worker will look at @done before it sleeps
  * @polled: bios in flight that do not complete unless polled, oldest first
+ * @full: the disk has refused a request and completed none since; a hint, set
+ *	from any context
+ * @refused: requests that wait for the disk, @nr_refused of them
  * @room: memory of its requests
  * @starved: chains wait in the ring for what requests in flight hold
  * @req: scratch for parsing
@@ -136,6 +144,9 @@ struct kvs_blkq {
 	struct llist_head done;
 	bool reaping;
 	struct list_head polled;
+	bool full;
+	struct list_head refused;
+	u32 nr_refused;
 	struct kvs_blk_room room;
 	bool starved;
 	struct kvs_blk_req req;
@@ -185,10 +196,12 @@ void kvs_blk_room_put(struct kvs_blk_room *room, void *p, size_t bytes);
 
 /* blk_io.c: @io is filled; it will turn up in @io->q->done exactly once */
 void kvs_blk_io_submit(struct kvs_blk_io *io);
+void kvs_blk_io_defer(struct kvs_blk_io *io);
 void kvs_blk_io_done(struct kvs_blk_io *io, long result);
 
 /* blk_bio.c: block devices */
-bool kvs_blk_bio_submit(struct kvs_blk_io *io);
+bool kvs_blk_bio_start(struct kvs_blk_io *io);
+bool kvs_blk_bio_submit(struct kvs_blk_io *io, blk_opf_t flags);
 void kvs_blk_bio_poll(struct kvs_blkq *q);
 void kvs_blk_written(const struct kvs_blk_io *io);
 int kvs_blk_sync_cache(const struct kvs_blk_disk *disk, loff_t pos, u64 len,

@@ -22,10 +22,15 @@
 static void bio_done(struct bio *bio)
 {
 	struct kvs_blk_io *io = container_of(bio, struct kvs_blk_io, bio);
-	int err = blk_status_to_errno(bio->bi_status);
+	long result = io->len;
 
+	if (unlikely(bio->bi_status)) {
+		result = blk_status_to_errno(bio->bi_status);
+		if (result == -EAGAIN && !io->again)
+			WRITE_ONCE(io->q->full, true);
+	}
 	bio_uninit(bio);
-	kvs_blk_io_done(io, err ?: io->len);
+	kvs_blk_io_done(io, result);
 }
 
 /**
@@ -70,11 +75,12 @@ static blk_opf_t bio_opf(const struct kvs_blk_io *io)
 /**
  * kvs_blk_bio_submit() - begin a read, write or flush of a block device
  * @io: filled; its pages are pinned, and aligned as the device wants them
+ * @flags: REQ_NOWAIT: it is refused where it would have to wait; REQ_POLLED
  *
- * Context: the queue's worker, may sleep.
+ * Context: may sleep; with REQ_POLLED the queue's worker.
  * Return: false when the page cache is in the way: nothing has begun.
  */
-bool kvs_blk_bio_submit(struct kvs_blk_io *io)
+bool kvs_blk_bio_submit(struct kvs_blk_io *io, blk_opf_t flags)
 {
 	const struct kvs_blk_disk *disk = kvs_blk_io_disk(io);
 	struct bio *bio = &io->bio;
@@ -88,19 +94,69 @@ bool kvs_blk_bio_submit(struct kvs_blk_io *io)
 			       io->len ?: disk->lim.capacity << KVS_SECTOR_SHIFT,
 			       io->op == KVS_BLK_WRITE))
 		return false;
-	bio_init(bio, disk->bdev, io->bvec, io->nr_bvec, bio_opf(io));
+	bio_init(bio, disk->bdev, io->bvec, io->nr_bvec, bio_opf(io) | flags);
 	bio->bi_vcnt = io->nr_bvec;
 	bio->bi_iter.bi_sector = io->sector;
 	bio->bi_iter.bi_size = io->len;
 	bio->bi_end_io = bio_done;
-	if (io->op == KVS_BLK_WRITE)
-		task_io_account_write(io->len);
-	if (disk->polled && io->op != KVS_BLK_FLUSH) {
-		bio->bi_opf |= REQ_POLLED;
-		list_add_tail(&io->polling, &io->q->polled);
-	}
+	io->nowait = flags & REQ_NOWAIT;
+	if (flags & REQ_POLLED)
+		list_add_tail(&io->list, &io->q->polled);
 	submit_bio(bio);
 	return true;
+}
+
+/*
+ * Would the block layer cut it? It never does that to a bio that must not
+ * wait, and refuses it. What this overlooks is found out by a refusal.
+ */
+static bool bio_is_cut(const struct kvs_blk_io *io,
+		       const struct queue_limits *lim)
+{
+	u32 sectors = io->len >> KVS_SECTOR_SHIFT;
+
+	if (likely(io->len <= PAGE_SIZE && io->nr_bvec <= 1))
+		return false;
+	return sectors > lim->max_sectors ||
+	       io->nr_bvec + io->len / lim->max_segment_size >
+	       lim->max_segments ||
+	       (lim->chunk_sectors && io->sector / lim->chunk_sectors !=
+		(io->sector + sectors - 1) / lim->chunk_sectors);
+}
+
+/**
+ * kvs_blk_bio_start() - kvs_blk_bio_submit() that does not wait for the disk
+ * @io: as there
+ *
+ * It waits only where the device cannot do without. What it refuses comes back
+ * through @io->q->done with -EAGAIN, and @io->q->full is set if another try has
+ * a chance. Stacked devices cut by rules of their own, or not at all: they are
+ * asked.
+ *
+ * Context: the queue's worker, may sleep.
+ * Return: as there.
+ */
+bool kvs_blk_bio_start(struct kvs_blk_io *io)
+{
+	const struct kvs_blk_disk *disk = kvs_blk_io_disk(io);
+	struct request_queue *rq = bdev_get_queue(disk->bdev);
+	blk_opf_t flags = 0;
+
+	if (io->op == KVS_BLK_WRITE && !io->again)
+		task_io_account_write(io->len);
+	if (bdev_nowait(disk->bdev)) {
+		flags = REQ_NOWAIT;
+		if (unlikely(bio_is_cut(io, &rq->limits))) {
+			io->again = true;
+			if (queue_is_mq(rq)) {
+				kvs_blk_io_defer(io);
+				return true;
+			}
+		}
+	}
+	if (disk->polled && io->op != KVS_BLK_FLUSH)
+		flags |= REQ_POLLED;
+	return kvs_blk_bio_submit(io, flags);
 }
 
 /* Looks at the device's queue before others have their turn. */
@@ -119,7 +175,7 @@ void kvs_blk_bio_poll(struct kvs_blkq *q)
 	struct kvs_blk_io *io;
 	int i;
 
-	io = list_first_entry_or_null(&q->polled, struct kvs_blk_io, polling);
+	io = list_first_entry_or_null(&q->polled, struct kvs_blk_io, list);
 	for (i = 0; io && i < POLL_LOOKS && llist_empty(&q->done); i++)
 		bio_poll(&io->bio, NULL, BLK_POLL_ONESHOT);
 }

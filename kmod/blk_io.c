@@ -6,7 +6,7 @@
  * pages, those of a block device as bios (blk_bio.c); both complete in whatever
  * context the device completes in. What needs bounce pages or the page cache (a
  * file system without direct I/O), or must block (discard, write-zeroes, flush
- * of a file), runs on the device's workqueue. Either way the end is
+ * of a file, a bio to be cut), runs on the device's workqueue. Either way the end is
  * kvs_blk_io_done(): the request goes to its queue's list, and the worker is
  * woken if it sleeps.
  */
@@ -289,21 +289,6 @@ static long io_blocking(struct kvs_blk_io *io)
 	}
 }
 
-/* The thread is the host's; I/O and memory are the owner's. */
-static void io_work(struct work_struct *work)
-{
-	struct kvs_blk_io *io = container_of(work, struct kvs_blk_io, work);
-	struct kvs_blk *blk = io->q->blk;
-	struct mem_cgroup *old = set_active_memcg(blk->memcg);
-	long ret;
-
-	kthread_associate_blkcg(blk->blkcg);
-	ret = io_blocking(io);
-	kthread_associate_blkcg(NULL);
-	set_active_memcg(old);
-	kvs_blk_io_done(io, ret);
-}
-
 /* Can the device take the request as it is? */
 static bool io_aligned(const struct kvs_blk_io *io)
 {
@@ -318,6 +303,45 @@ static bool io_aligned(const struct kvs_blk_io *io)
 	       !(lengths & (disk->pos_align - 1));
 }
 
+/* Can it be a bio? */
+static bool io_suits_bio(const struct kvs_blk_io *io)
+{
+	const struct kvs_blk_disk *disk = kvs_blk_io_disk(io);
+
+	switch (io->op) {
+	case KVS_BLK_READ:
+	case KVS_BLK_WRITE:
+		return disk->bdev && disk->direct && io_aligned(io);
+	case KVS_BLK_FLUSH:
+		return disk->bdev;
+	default:
+		return false;
+	}
+}
+
+/* The thread is the host's; I/O and memory are the owner's. */
+static void io_work(struct work_struct *work)
+{
+	struct kvs_blk_io *io = container_of(work, struct kvs_blk_io, work);
+	struct kvs_blk *blk = io->q->blk;
+	struct mem_cgroup *old = set_active_memcg(blk->memcg);
+
+	kthread_associate_blkcg(blk->blkcg);
+	/* A bio may wait for the device here, and goes on by itself. */
+	if (!io_suits_bio(io) || !kvs_blk_bio_submit(io, 0))
+		kvs_blk_io_done(io, io_blocking(io));
+	kthread_associate_blkcg(NULL);
+	set_active_memcg(old);
+}
+
+/* Let a thread of the host do what may block. */
+void kvs_blk_io_defer(struct kvs_blk_io *io)
+{
+	io->nowait = false;
+	INIT_WORK(&io->work, io_work);
+	queue_work(io->q->blk->wq, &io->work);
+}
+
 /* Begin what can go on by itself. Returns false for the rest. */
 static bool io_start(struct kvs_blk_io *io)
 {
@@ -327,12 +351,12 @@ static bool io_start(struct kvs_blk_io *io)
 	case KVS_BLK_READ:
 	case KVS_BLK_WRITE:
 		if (disk->direct && io_aligned(io) &&
-		    (disk->bdev ? kvs_blk_bio_submit(io) : io_direct(io)))
+		    (disk->bdev ? kvs_blk_bio_start(io) : io_direct(io)))
 			return true;
 		kvs_count(io->q->vq, KVASIR_C_BOUNCED, 1);
 		return false;
 	case KVS_BLK_FLUSH:
-		return disk->bdev && kvs_blk_bio_submit(io);
+		return disk->bdev && kvs_blk_bio_start(io);
 	default:
 		return false;
 	}
@@ -347,8 +371,6 @@ static bool io_start(struct kvs_blk_io *io)
  */
 void kvs_blk_io_submit(struct kvs_blk_io *io)
 {
-	if (io_start(io))
-		return;
-	INIT_WORK(&io->work, io_work);
-	queue_work(io->q->blk->wq, &io->work);
+	if (!io_start(io))
+		kvs_blk_io_defer(io);
 }

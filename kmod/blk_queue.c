@@ -93,6 +93,7 @@ static void feed(struct kvs_blkq *q)
 	if (likely(!q->starved))
 		return;
 	q->starved = false;
+	WRITE_ONCE(q->full, false);
 	kvs_vq_kick(q->vq);
 }
 
@@ -111,7 +112,7 @@ static void io_complete(struct kvs_blkq *q, struct kvs_blk_io *io)
 	if (io->op == KVS_BLK_WRITE)
 		kvs_blk_written(io);
 	if (io_moves_data(io)) {
-		list_del_init(&io->polling);
+		list_del_init(&io->list);
 		q->pinned -= io->len;
 	}
 	io_release(io);
@@ -119,6 +120,56 @@ static void io_complete(struct kvs_blkq *q, struct kvs_blk_io *io)
 	if (status != VIRTIO_BLK_S_OK)
 		written = 0;
 	answer(vq, io->head, io->has_status, io->status_gpa, status, written);
+}
+
+/*
+ * Did the device refuse the request because it would have had to wait, or
+ * because it does not know how not to (it did when it was asked)?
+ */
+static bool io_refused(const struct kvs_blk_io *io)
+{
+	return io->nowait &&
+	       (io->result == -EAGAIN || io->result == -EOPNOTSUPP);
+}
+
+/* It has another try when one of ours completes; then a thread waits for it. */
+static void io_refuse(struct kvs_blkq *q, struct kvs_blk_io *io)
+{
+	trace_kvasir_req_refused(q->vq, io->head);
+	kvs_count(q->vq, KVASIR_C_DISK_BUSY, 1);
+	list_del_init(&io->list);
+	if (io->again || io->result != -EAGAIN) {
+		kvs_blk_io_defer(io);
+		return;
+	}
+	io->again = true;
+	list_add_tail(&io->list, &q->refused);
+	q->nr_refused++;
+}
+
+/*
+ * There are refused requests. @room: some of ours have completed since.
+ *
+ * While one of ours is with the disk, its completion leads here again. With
+ * none the disk is full of others' requests, and a thread waits for it.
+ */
+static void retry(struct kvs_blkq *q, bool room)
+{
+	struct kvs_blk_io *io;
+
+	if (!room && q->vq->ring.inflight != q->nr_refused)
+		return;
+	WRITE_ONCE(q->full, false);
+	do {
+		io = list_first_entry(&q->refused, struct kvs_blk_io, list);
+		list_del_init(&io->list);
+		q->nr_refused--;
+		if (!room) {
+			kvs_blk_io_defer(io);
+			return;
+		}
+		kvs_blk_io_submit(io);
+	} while (!READ_ONCE(q->full) && !list_empty(&q->refused));
 }
 
 /* Take back what has completed. Returns how many. */
@@ -130,10 +181,16 @@ static u32 reap(struct kvs_blkq *q)
 
 	list = llist_reverse_order(list);
 	llist_for_each_entry_safe(io, next, list, done) {
+		if (unlikely(io->result < 0) && io_refused(io)) {
+			io_refuse(q, io);
+			continue;
+		}
 		io_complete(q, io);
 		n++;
 		cond_resched();
 	}
+	if (unlikely(!list_empty(&q->refused)))
+		retry(q, n);
 	return n;
 }
 
@@ -222,7 +279,9 @@ static int io_fill(struct kvs_blkq *q, struct kvs_blk_io *io, u16 head)
 	io->q = q;
 	io->op = req->op;
 	io->head = head;
-	INIT_LIST_HEAD(&io->polling);
+	INIT_LIST_HEAD(&io->list);
+	io->nowait = false;
+	io->again = false;
 	io->sync = !READ_ONCE(q->blk->writeback) ||
 		   !kvs_vq_has(q->vq, VIRTIO_BLK_F_FLUSH);
 	io->len = req->len;
@@ -298,7 +357,7 @@ static long issue(struct kvs_blkq *q)
 	return req->len;
 }
 
-/* Take new requests until the ring is empty or the budget is spent. */
+/* Take new requests until the ring is empty, the disk full or the budget spent. */
 static void run(struct kvs_blkq *q)
 {
 	struct kvs_vq *vq = q->vq;
@@ -309,6 +368,10 @@ static void run(struct kvs_blkq *q)
 	for (taken = 0; taken < KVS_BLK_BUDGET; taken++) {
 		if (bytes >= KVS_BLK_BUDGET_BYTES)
 			break;
+		if (unlikely(READ_ONCE(q->full))) {
+			q->starved = true;	/* see feed() */
+			return;
+		}
 		ret = kvs_vq_pop(vq);
 		if (ret == KVS_POP_EMPTY) {
 			if (!kvs_vq_arm(vq))
@@ -389,6 +452,9 @@ int kvs_blkq_start(struct kvs_blkq *q)
 	q->starved = false;
 	init_llist_head(&q->done);
 	INIT_LIST_HEAD(&q->polled);
+	INIT_LIST_HEAD(&q->refused);
+	q->nr_refused = 0;
+	q->full = false;
 	q->pinned = 0;
 	ret = kvs_vq_start(q->vq);
 	if (ret)

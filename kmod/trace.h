@@ -7,6 +7,7 @@
  *   kvasir_ready           H1  the host device has something for the driver
  *   kvasir_service_begin   H2  the worker starts on a queue
  *   kvasir_req_issue       H3  a request or frame goes to the host device
+ *   kvasir_req_refused     H4  ... which has no room for it now
  *   kvasir_req_complete    H4  ... and is done
  *   kvasir_call            H5  the driver is interrupted
  *   kvasir_service_end         the worker leaves the queue
@@ -128,6 +129,23 @@ TRACE_EVENT(kvasir_req_issue,
 	TP_printk("dev=%u queue=%u head=%u type=%u sector=%llu len=%u",
 		  __entry->dev, __entry->queue, __entry->id, __entry->type,
 		  __entry->sector, __entry->len)
+);
+
+TRACE_EVENT(kvasir_req_refused,
+	TP_PROTO(const struct kvs_vq *vq, u16 id),
+	TP_ARGS(vq, id),
+	TP_STRUCT__entry(
+		__field(u32, dev)
+		__field(u32, queue)
+		__field(u16, id)
+	),
+	TP_fast_assign(
+		__entry->dev = vq->dev->id;
+		__entry->queue = vq->index;
+		__entry->id = id;
+	),
+	TP_printk("dev=%u queue=%u head=%u", __entry->dev, __entry->queue,
+		  __entry->id)
 );
 
 /* @result: bytes moved, or -errno */

@@ -48,6 +48,7 @@ static const char *const counter_names[] = {
 	[KVASIR_C_POLL_TRIES] = "poll-tries",
 	[KVASIR_C_POLL_HITS] = "poll-hits",
 	[KVASIR_C_POLL_NS] = "poll-ns",
+	[KVASIR_C_DISK_BUSY] = "disk-busy",
 };
 
 _Static_assert(ARRAY_LEN(counter_names) == KVASIR_C_MAX + 1,

@@ -260,6 +260,7 @@ enum kvasir_counter {
 	KVASIR_C_POLL_TRIES,	/* times the worker polled for work of the queue */
 	KVASIR_C_POLL_HITS,	/* of them, those that found some */
 	KVASIR_C_POLL_NS,	/* time spent so; queues polled together count it each */
+	KVASIR_C_DISK_BUSY,	/* blk: times the disk had no room for a request */
 
 	__KVASIR_C_MAX,
 	KVASIR_C_MAX = __KVASIR_C_MAX - 1
