@@ -192,8 +192,9 @@ int kvs_blk_disk_open(struct kvs_blk_disk *disk,
 	/* All requests one way: direct I/O and the page cache do not mix. */
 	disk->direct = disk->file->f_mode & FMODE_CAN_ODIRECT &&
 		       disk->pos_align <= disk->lim.block_size;
+	/* A worker that waited for room could not poll for the room it waits for. */
 	disk->polled = b->flags & KVASIR_BLK_F_POLLED && disk->bdev &&
-		       kvs_bdev_can_poll(disk->bdev);
+		       kvs_bdev_can_poll(disk->bdev) && bdev_nowait(disk->bdev);
 	return 0;
 
 err:
