@@ -357,8 +357,27 @@ static long issue(struct kvs_blkq *q)
 	return req->len;
 }
 
-/* Take new requests until the ring is empty, the disk full or the budget spent. */
-static void run(struct kvs_blkq *q)
+/*
+ * So many requests go to the disk together. A disk that is done when
+ * submit_bio() returns would otherwise keep the driver waiting for the last of
+ * a long row, and be idle itself while the driver then looks at all of them.
+ */
+#define PART 16
+
+/* Take back what the last part has completed already. */
+static void next_part(struct kvs_blkq *q, struct blk_plug *plug)
+{
+	blk_finish_plug(plug);
+	if (reap(q))
+		kvs_vq_publish(q->vq);
+	blk_start_plug(plug);
+}
+
+/*
+ * Take new requests until the ring is empty, the disk full or the budget spent.
+ * Return: whether a kick is to be asked for.
+ */
+static bool run(struct kvs_blkq *q, struct blk_plug *plug)
 {
 	struct kvs_vq *vq = q->vq;
 	u32 taken, bytes = 0;
@@ -368,28 +387,28 @@ static void run(struct kvs_blkq *q)
 	for (taken = 0; taken < KVS_BLK_BUDGET; taken++) {
 		if (bytes >= KVS_BLK_BUDGET_BYTES)
 			break;
+		if (taken && taken % PART == 0)
+			next_part(q, plug);
 		if (unlikely(READ_ONCE(q->full))) {
 			q->starved = true;	/* see feed() */
-			return;
+			return false;
 		}
 		ret = kvs_vq_pop(vq);
-		if (ret == KVS_POP_EMPTY) {
-			if (!kvs_vq_arm(vq))
-				return;
-			continue;
-		}
+		if (ret == KVS_POP_EMPTY)
+			return true;
 		if (ret == KVS_POP_REFUSED) {
 			if (kvs_vq_put(vq, vq->chain->head, 0))
-				return;
+				return false;
 			continue;
 		}
 		moved = issue(q);
 		if (moved < 0)
-			return;
+			return false;
 		bytes += moved;
 	}
 	kvs_count(vq, KVASIR_C_BUDGET, 1);
 	kvs_vq_kick(vq);
+	return false;
 }
 
 void kvs_blkq_service(struct kvs_work *work)
@@ -398,6 +417,7 @@ void kvs_blkq_service(struct kvs_work *work)
 	struct kvs_blkq *q = container_of(vq->dev, struct kvs_blk, dev)->q +
 			     vq->index;
 	struct blk_plug plug;
+	bool empty = false;
 
 	mutex_lock(&vq->lock);
 	if (!vq->worker)
@@ -413,11 +433,12 @@ void kvs_blkq_service(struct kvs_work *work)
 	if (vq->running) {
 		kvs_vq_disarm(vq);
 		blk_start_plug(&plug);
-		run(q);
+		empty = run(q, &plug);
 		blk_finish_plug(&plug);
 	}
 	reap_last(q);
-	if (!list_empty(&q->polled))
+	/* Not before: what comes while this is busy needs no kick. */
+	if (!list_empty(&q->polled) || (empty && kvs_vq_arm(vq)))
 		kvs_vq_kick(vq);
 	trace_kvasir_service_end(vq);
 	if (!vq->running && !vq->ring.inflight)

@@ -2,8 +2,8 @@
 /*
  * Busy polling: before a worker sleeps it looks for work a little longer, and
  * a kick, its exit and a wake-up are saved when some comes
- * (VHOST_SET_VRING_BUSYLOOP_TIMEOUT; off unless the owner, or the parameter
- * poll_us, says otherwise).
+ * (VHOST_SET_VRING_BUSYLOOP_TIMEOUT; the parameters poll_us and blk_poll_us
+ * until the owner says something).
  *
  * A queue joins its worker's list when its service ends: out of chains, it
  * leaves kicks off and the available ring is looked at; out of frames, the
@@ -37,7 +37,11 @@ MODULE_PARM_DESC(poll_cpu_percent,
 static unsigned int poll_us;
 module_param(poll_us, uint, 0644);
 MODULE_PARM_DESC(poll_us,
-		 "busy-poll limit of queues whose owner names none, in us");
+		 "busy-poll limit of net queues whose owner names none, in us");
+
+static unsigned int blk_poll_us = 100;
+module_param(blk_poll_us, uint, 0644);
+MODULE_PARM_DESC(blk_poll_us, "the same of block queues");
 
 /* Credit is saved up over this long. */
 #define KVS_POLL_PERIOD_NS	(10 * NSEC_PER_MSEC)
@@ -79,7 +83,9 @@ void kvs_poll_set(struct kvs_vq *vq, u32 timeout)
 /* What holds until the owner says otherwise. */
 void kvs_poll_reset(struct kvs_vq *vq)
 {
-	poll_set(vq, READ_ONCE(poll_us), false);
+	bool blk = vq->dev->ops->type == KVASIR_DEV_BLK;
+
+	poll_set(vq, blk ? READ_ONCE(blk_poll_us) : READ_ONCE(poll_us), false);
 }
 
 /* The service ends without work. Returns whether the queue is polled now. */
@@ -113,11 +119,16 @@ static void poll_out(struct kvs_vq *vq)
  * kvs_poll_defer() - poll for chains instead of asking for a kick
  * @vq: out of chains; its service ends after this
  *
+ * A queue that waits for the host as well, and for a time that only the host
+ * knows, is polled if its owner said so.
+ *
  * Context: a service, under vq->lock.
  * Return: whether kicks stay off, to be armed by the end of the poll.
  */
 bool kvs_poll_defer(struct kvs_vq *vq)
 {
+	if (vq->ring.inflight && !vq->poll.wanted)
+		return false;
 	if (!poll_join(vq))
 		return false;
 	vq->poll.arm = true;
