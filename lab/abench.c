@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * abench - 4 KiB random reads or writes by the kernel's asynchronous I/O.
+ * abench - reads or writes by the kernel's asynchronous I/O.
  *
- *	abench [-j] read|write DEVICE DEPTH SECONDS
+ *	abench [-j] [-S] [-s BYTES] read|write DEVICE DEPTH SECONDS
  *
+ * BYTES (4096) at random places, with -S one after the other.
  * Keeps DEPTH direct requests in flight for SECONDS and prints one line,
  * "iops=N requests=N errors=N"; with -j as JSON, with the median and the 99th
  * percentile of the time of a request. Static and without a library of its own, so it
@@ -25,19 +26,20 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BLOCK		4096
+#define ALIGN		4096
 #define MAX_DEPTH	1024
+#define MAX_SIZE	(1 << 20)
 /* Times of requests: SLOTS classes for each power of two of nanoseconds. */
 #define SLOTS		32
 #define POWERS		40
 
 struct bench {
 	int fd;
-	bool write;
-	unsigned int depth;
+	bool write, sequential;
+	unsigned int depth, size;
 	double seconds;
 	uint64_t blocks;
-	uint64_t random;
+	uint64_t random, next;
 	aio_context_t ctx;
 	uint64_t done;
 	uint64_t errors;
@@ -86,7 +88,9 @@ static int submit(struct bench *b, unsigned int n)
 
 static void aim(struct bench *b, struct iocb *cb)
 {
-	cb->aio_offset = next_random(b) % b->blocks * BLOCK;
+	uint64_t block = b->sequential ? b->next++ : next_random(b);
+
+	cb->aio_offset = block % b->blocks * b->size;
 }
 
 static int prepare(struct bench *b)
@@ -96,18 +100,18 @@ static int prepare(struct bench *b)
 
 	if (syscall(SYS_io_setup, b->depth, &b->ctx) < 0)
 		return -errno;
-	buf = aligned_alloc(BLOCK, (size_t)b->depth * BLOCK);
+	buf = aligned_alloc(ALIGN, (size_t)b->depth * b->size);
 	if (!buf)
 		return -ENOMEM;
-	memset(buf, 0x5a, (size_t)b->depth * BLOCK);
+	memset(buf, 0x5a, (size_t)b->depth * b->size);
 	for (i = 0; i < b->depth; i++) {
 		struct iocb *cb = &b->cb[i];
 
 		cb->aio_fildes = b->fd;
 		cb->aio_lio_opcode = b->write ? IOCB_CMD_PWRITE :
 						IOCB_CMD_PREAD;
-		cb->aio_buf = (uintptr_t)(buf + (size_t)i * BLOCK);
-		cb->aio_nbytes = BLOCK;
+		cb->aio_buf = (uintptr_t)(buf + (size_t)i * b->size);
+		cb->aio_nbytes = b->size;
 		cb->aio_data = i;
 		aim(b, cb);
 		b->submit[i] = cb;
@@ -159,7 +163,7 @@ static long reap(struct bench *b)
 		b->since[id] = b->turn;
 
 		b->done++;
-		if (b->events[i].res != BLOCK)
+		if (b->events[i].res != b->size)
 			b->errors++;
 		aim(b, cb);
 		b->submit[i] = cb;
@@ -212,36 +216,60 @@ static int open_device(struct bench *b, const char *path)
 	b->fd = open(path, O_DIRECT | (b->write ? O_RDWR : O_RDONLY));
 	if (b->fd < 0 || ioctl(b->fd, BLKGETSIZE64, &size) < 0)
 		return -errno;
-	b->blocks = size / BLOCK;
+	b->blocks = size / b->size;
 	return b->blocks ? 0 : -ENOSPC;
+}
+
+static bool parse(int argc, char **argv, struct bench *b)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "jSs:")) != -1) {
+		switch (c) {
+		case 'j':
+			b->json = true;
+			break;
+		case 'S':
+			b->sequential = true;
+			break;
+		case 's':
+			b->size = strtoul(optarg, NULL, 10);
+			break;
+		default:
+			return false;
+		}
+	}
+	if (argc - optind != 4)
+		return false;
+	argv += optind;
+	b->write = !strcmp(argv[0], "write");
+	b->depth = strtoul(argv[2], NULL, 10);
+	b->seconds = strtod(argv[3], NULL);
+	return b->write || !strcmp(argv[0], "read");
 }
 
 int main(int argc, char **argv)
 {
-	static struct bench b = { .random = 0x9e3779b97f4a7c15 };
+	static struct bench b = {
+		.random = 0x9e3779b97f4a7c15, .size = ALIGN,
+	};
 	int ret;
 
-	if (argc > 1 && !strcmp(argv[1], "-j")) {
-		b.json = true;
-		argv++;
-		argc--;
-	}
-	if (argc != 5 || (strcmp(argv[1], "read") && strcmp(argv[1], "write"))) {
-		fprintf(stderr, "usage: abench [-j] read|write DEVICE DEPTH SECONDS\n");
+	if (!parse(argc, argv, &b)) {
+		fprintf(stderr, "usage: abench [-j] [-S] [-s BYTES] read|write DEVICE DEPTH SECONDS\n");
 		return 2;
 	}
-	b.write = !strcmp(argv[1], "write");
-	b.depth = strtoul(argv[3], NULL, 10);
-	b.seconds = strtod(argv[4], NULL);
-	if (b.depth < 1 || b.depth > MAX_DEPTH || b.seconds <= 0) {
-		fprintf(stderr, "abench: depth 1 to %d, seconds above 0\n",
-			MAX_DEPTH);
+	if (b.depth < 1 || b.depth > MAX_DEPTH || b.seconds <= 0 ||
+	    !b.size || b.size % ALIGN || b.size > MAX_SIZE) {
+		fprintf(stderr, "abench: depth 1 to %d, seconds above 0, BYTES a multiple of %d up to %d\n",
+			MAX_DEPTH, ALIGN, MAX_SIZE);
 		return 2;
 	}
-	ret = open_device(&b, argv[2]);
+	ret = open_device(&b, argv[optind + 1]);
 	if (!ret)
 		ret = run(&b);
 	if (ret)
-		fprintf(stderr, "abench: %s: %s\n", argv[2], strerror(-ret));
+		fprintf(stderr, "abench: %s: %s\n", argv[optind + 1],
+			strerror(-ret));
 	return ret ? 1 : 0;
 }

@@ -24,9 +24,10 @@ engines=(native io_uring)
 run=/run/kvasir-bench
 declare -A daemons
 
-# An iothread polls before it sleeps; that is for machines with a CPU to spare.
-poll_ns=32768
-[ "$(nproc)" -gt 1 ] || poll_ns=0
+# Both poll before they sleep, which is for machines with a CPU to spare: with
+# two of them each as long as it does by default, with one not at all.
+ours=() poll_ns=32768
+[ "$(nproc)" -gt 1 ] || ours=(-B 0) poll_ns=0
 
 devices() {
 	modprobe null_blk nr_devices=3 gb=1 bs=512 queue_mode=2 irqmode=0 submit_queues=2 &&
@@ -63,24 +64,32 @@ disks() {
 	done
 }
 
-# both N: engine N's daemon, with a null_blk device (0) and a RAM disk (1)
+# both N: engine N's daemon, $name, with a null_blk device (0) and a RAM disk (1)
 both() {
 	local args
-	mapfile -t args < <(disks "$engine" "$engine" 2 read-only=off "/dev/nullb$1" "/dev/ram$1")
-	daemon "$engine" "${args[@]}" || { failed=1; return 1; }
+	mapfile -t args < <(disks "$name" "$engine" 2 read-only=off "/dev/nullb$1" "/dev/ram$1")
+	daemon "$name" "${args[@]}" || { failed=1; return 1; }
 }
 
 # doors CASE DEVICE OPTION...: us against both engines; DEVICE: nullb or ram
 doors() {
-	local case=$1 dev=$2 n engine socket
+	local case=$1 dev=$2 n engine name socket
 	shift 2
 	for n in 1 2; do
-		engine=${engines[n - 1]} socket=$run/${engines[n - 1]}-0
-		[ "$dev" = nullb ] || socket=${socket%0}1
+		engine=${engines[n - 1]} name=${engines[n - 1]}-$poll_ns
+		socket=$run/$name-0
+		[ "$dev" = nullb ] || socket=$run/$name-1
 		both $n || continue
-		pair "$case" "qsd-$engine" "$drv" "$@" "/dev/${dev}0" -- \
-			"$drv" -n "$socket" -w "${daemons[$engine]}" "$@" "/dev/$dev$n"
+		pair "$case" "qsd-$engine" "$drv" "${ours[@]}" "$@" "/dev/${dev}0" -- \
+			"$drv" -n "$socket" -w "${daemons[$name]}" "$@" "/dev/$dev$n"
 	done
+}
+
+# alike CASE US DEVICE OPTION...: the same, and both poll so long
+alike() {
+	local ours=(-B "$2") poll_ns=${2}000
+
+	doors "$1" "${@:3}"
 }
 
 # many CASE N: N disks, all of them /dev/nullb0
@@ -90,7 +99,7 @@ many() {
 		name=many-$engine
 		mapfile -t args < <(disks "$name" "$engine" "$n" read-only=on /dev/nullb0)
 		daemon "$name" "${args[@]}" || { failed=1; continue; }
-		pair "$case" "qsd-$engine" "$drv" -r -d "$n" -b 16 read /dev/nullb0 -- \
+		pair "$case" "qsd-$engine" "$drv" "${ours[@]}" -r -d "$n" -b 16 read /dev/nullb0 -- \
 			"$drv" -n "$run/$name-%u" -w "${daemons[$name]}" -r -d "$n" -b 16 \
 			read /dev/nullb0
 		kill "${daemons[$name]}"
@@ -105,6 +114,12 @@ share() {
 		"$abench" -j read /dev/nullb1 "$2" 1
 }
 
+# share_seq CASE read|write: the same with 128 KiB after 128 KiB of a RAM disk
+share_seq() {
+	pair "$1" bare-aio "$drv" -P -p -S -b 8 -s 131072 -c 20000 "$2" /dev/ram0 -- \
+		"$abench" -j -S -s 131072 "$2" /dev/ram1 8 1
+}
+
 # profile NAME COMMAND...: what it finds, and where the instructions go, for
 # bench-profile.py
 profile() {
@@ -117,14 +132,15 @@ profile() {
 	fi
 }
 
+# profiles DEPTH REQUESTS
 profiles() {
-	local n engine
-	profile read4k-qd32-kvasir "$drv" -c 60000 read /dev/nullb0
+	local n engine name options=(-b "$1" -c "$2" read)
+	profile "read4k-qd$1-kvasir" "$drv" "${ours[@]}" "${options[@]}" /dev/nullb0
 	for n in 1 2; do
-		engine=${engines[n - 1]}
+		engine=${engines[n - 1]} name=${engines[n - 1]}-$poll_ns
 		both $n || continue
-		profile "read4k-qd32-qsd-$engine" "$drv" -n "$run/$engine-0" \
-			-w "${daemons[$engine]}" -c 60000 read "/dev/nullb$n"
+		profile "read4k-qd$1-qsd-$engine" "$drv" -n "$run/$name-0" \
+			-w "${daemons[$name]}" "${options[@]}" "/dev/nullb$n"
 	done
 }
 
@@ -136,16 +152,21 @@ for case; do
 	insn_per_io_qd32) doors "$case" nullb -b 32 -c 8000 read ;;
 	insn_per_io_write_qd32) doors "$case" nullb -b 32 -c 8000 write ;;
 	insn_per_io_128k) doors "$case" ram -b 8 -s 131072 -S -c 1000 read ;;
-	insn_profile) profiles ;;
+	insn_profile) profiles 1 20000; profiles 32 60000 ;;
+	paced_20k) doors "$case" nullb -R 20000 -c 4000 read ;;
 	scale_queues_*) doors "$case" nullb -q "${case##*_}" -b 16 -c 8000 read ;;
 	scale_disks_*) many "$case" "${case##*_}" ;;
 	drv_randread4k_qd1) doors "$case" nullb -P -b 1 -c 1500 read ;;
 	drv_randwrite4k_qd1) doors "$case" nullb -P -b 1 -c 1500 write ;;
+	drv_randread4k_qd1_nopoll) alike "$case" 0 nullb -P -b 1 -c 1500 read ;;
+	drv_randread4k_qd1_poll) alike "$case" 200 nullb -P -b 1 -c 1500 read ;;
+	drv_paced_?k) n=${case##*_}; doors "$case" nullb -P -R "${n%k}000" -c 3000 read ;;
 	drv_randread4k_qd*) doors "$case" nullb -P -p -b "${case##*qd}" read ;;
 	drv_randwrite4k_qd*) doors "$case" nullb -P -p -b "${case##*qd}" write ;;
 	drv_randread4k_?q) n=${case##*_}; doors "$case" nullb -P -p -q "${n%q}" -b 32 read ;;
 	drv_seqread128k) doors "$case" ram -P -p -S -b 8 -s 131072 -c 4000 read ;;
 	drv_seqwrite128k) doors "$case" ram -P -p -S -b 8 -s 131072 -c 4000 write ;;
+	share_of_device_seq*128k) n=${case##*_seq}; share_seq "$case" "${n%128k}" ;;
 	share_of_device_qd*) share "$case" "${case##*qd}" ;;
 	*) say "no case $case"; failed=1 ;;
 	esac

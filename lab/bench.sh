@@ -53,14 +53,16 @@ net)
 blk)
 	groups=(blk-insn blk-smp blk-guest) program=bench-blk
 	insn_cases=(insn_per_io_qd1 insn_per_io_qd32 insn_per_io_write_qd32
-		insn_per_io_128k insn_profile
+		insn_per_io_128k paced_20k insn_profile
 		scale_queues_1 scale_queues_4 scale_queues_8
 		scale_disks_1 scale_disks_8 scale_disks_64)
-	smp_cases=(drv_randread4k_qd1 drv_randread4k_qd32 drv_randread4k_qd128
+	smp_cases=(drv_randread4k_qd1 drv_randread4k_qd1_nopoll drv_randread4k_qd1_poll
+		drv_paced_1k drv_paced_5k drv_randread4k_qd32 drv_randread4k_qd128
 		drv_randwrite4k_qd1 drv_randwrite4k_qd32 drv_randwrite4k_qd128
 		drv_randread4k_2q drv_randread4k_4q
 		drv_seqread128k drv_seqwrite128k
-		share_of_device_qd1 share_of_device_qd32)
+		share_of_device_qd1 share_of_device_qd32
+		share_of_device_seqread128k share_of_device_seqwrite128k)
 	guest_cases=(guest_randread4k_qd1 guest_randread4k_qd32
 		guest_randwrite4k_qd1 guest_randwrite4k_qd32)
 	# An NVMe to pass through, the limit of what a guest can have.
@@ -153,6 +155,8 @@ if [[ " $* " == *" insn_profile "* ]]; then
 fi
 if [ ${#smp[@]} -gt 0 ]; then
 	step "two CPUs: ${smp[*]}"
+	# abench, which measures the bare device, is one of them
+	[ "$area" != blk ] || guest_files
 	boot "${groups[1]}" -t 900 -- "$KV_LAB/$program-l1.sh" "$KV_BUILD" "$pairs" "${smp[@]}"
 fi
 if [ ${#guest[@]} -gt 0 ]; then

@@ -29,17 +29,27 @@ def define():
         CASES[f"drv_rand{op}4k_qd1_p99"] = (*NS, 0.7)
         CASES[f"drv_rand{op}4k_qd32"] = (*RATE, 2)
         CASES[f"drv_rand{op}4k_qd128"] = (*RATE, 2)
+    for how, goal in (("poll", 0.7), ("nopoll", None)):
+        CASES[f"drv_randread4k_qd1_{how}_p50"] = (*NS, goal)
+        CASES[f"drv_randread4k_qd1_{how}_p99"] = (*NS, goal)
+        CASES[f"drv_randread4k_qd1_{how}_cpu"] = (*NS, None)
     CASES["drv_randread4k_2q"] = CASES["drv_randread4k_4q"] = (*RATE, 2)
     CASES["drv_seqread128k"] = CASES["drv_seqwrite128k"] = (*RATE, None)
     CASES["share_of_device_qd1"] = (*RATE, None)
     CASES["share_of_device_qd32"] = (*RATE, 0.9)
+    CASES["share_of_device_seqread128k"] = CASES["share_of_device_seqwrite128k"] = (*RATE, 0.9)
     for what in ("qd1", "qd32", "write_qd32", "128k"):
         CASES[f"insn_per_io_{what}"] = (*INSN, None)
     for depth in ("qd1", "qd32"):
         for part in ("kicks", "calls"):
             CASES[f"insn_per_io_{depth}_{part}"] = (*COUNT, None)
-        # on one CPU threads are displaced and do not go to sleep
-        CASES[f"drv_randread4k_{depth}_wakeups"] = (*COUNT, None)
+    # where the CPU has time to spare, those who wait do sleep
+    for part in ("kicks", "calls", "wakeups"):
+        CASES[f"paced_20k_{part}"] = (*COUNT, None)
+    CASES["paced_20k_cpu"] = (*INSN, None)
+    for rate in ("1k", "5k"):
+        CASES[f"drv_paced_{rate}_p50"] = (*NS, None)
+        CASES[f"drv_paced_{rate}_cpu"] = (*NS, None)
     for what in ("queues_1", "queues_4", "queues_8", "disks_1", "disks_8", "disks_64"):
         CASES[f"scale_{what}"] = (*INSN, None)
     for op in ("read", "write"):
@@ -62,11 +72,17 @@ def insn(m, _):
     return m["ns"] / m["ios"]
 
 
+def cpu(m, _):
+    """Of the threads that serve."""
+    return m["worker_ns"] / m["ios"]
+
+
 def per_io(key):
     return lambda m, _: m[key] / m["ios"]
 
 
 PARTS = {
+    "_cpu": cpu,
     "_p50": lambda m, _: m["p50"],
     "_p99": lambda m, _: m["p99"],
     "_kicks": per_io("kicks"),

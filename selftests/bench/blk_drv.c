@@ -3,12 +3,16 @@
  * One measurement of who serves a disk, printed as one line of JSON.
  *
  *	blk_drv [-n DOOR] [-w PID] [-d DISKS] [-q QUEUES] [-b DEPTH]
- *		[-s BYTES] [-c REQUESTS] [-S] [-r] [-p] [-P] read|write DEVICE
+ *		[-s BYTES] [-c REQUESTS] [-R RATE] [-B US] [-S] [-r] [-p] [-P]
+ *		read|write DEVICE
  *
  *	-n	a node of the module, or the socket of a vhost-user backend;
  *		%u in it is the number of the disk
  *	-w	process that serves the socket
- *	-b	requests in flight in each queue, always
+ *	-b	requests in flight in each queue, always; at most, with -R
+ *	-R	so many a second, one by one, at the same random distances in
+ *		every run; of one queue
+ *	-B	busy-poll limit of the module's queues, microseconds
  *	-S	one after the other; otherwise anywhere on the device
  *	-r	hand over the device read-only
  *	-p	poll for what is used; otherwise sleep until called
@@ -24,8 +28,10 @@
 #include <getopt.h>
 #include <linux/fs.h>
 #include <linux/kvasir.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -46,7 +52,8 @@ struct opts {
 	const char *door, *device;
 	pid_t pid;
 	unsigned int disks, queues;
-	uint32_t depth, size, count;
+	uint32_t depth, size, count, rate;
+	long busy;		/* microseconds, below 0: whatever it is */
 	bool write, sequential, readonly, poll, pin;
 };
 
@@ -65,6 +72,8 @@ struct lane {
 	uint64_t *since;	/* by request: when it was offered */
 	uint32_t taken;		/* of what is used, what was looked at */
 	uint64_t next, random;	/* where to read or write */
+	uint16_t spare[ENTRIES];	/* with a rate: what is not in flight */
+	uint32_t nr_spare;
 };
 
 struct bench {
@@ -78,6 +87,7 @@ struct bench {
 	uint32_t done;
 	bool stop;		/* offer nothing more */
 	uint32_t *latency;	/* ns, of the first opts.count */
+	uint64_t due, seed;	/* with a rate: when the next one is offered */
 };
 
 static uint64_t ns(void)
@@ -100,6 +110,14 @@ static void aim(struct bench *b, struct lane *l, uint16_t head)
 		htole64(unit % b->units * (b->o->size / KVT_SECTOR));
 }
 
+static void offer(struct bench *b, struct lane *l, uint32_t at, uint16_t head,
+		  uint64_t now)
+{
+	l->since[head] = now;
+	aim(b, l, head);
+	drv_aim(&l->r, at, head);
+}
+
 /* Look at what was used, offer it again. How many there were. */
 static uint32_t turn(struct bench *b, struct lane *l)
 {
@@ -118,26 +136,32 @@ static uint32_t turn(struct bench *b, struct lane *l)
 		if (b->done < b->o->count)
 			b->latency[b->done] = (uint32_t)(now - l->since[head]);
 		b->done++;
-		l->since[head] = now;
-		aim(b, l, head);
-		drv_aim(&l->r, i, head);
+		if (b->o->rate)
+			l->spare[l->nr_spare++] = head;
+		else
+			offer(b, l, i, head, now);
 	}
-	if (!b->stop) {
+	if (!b->o->rate && !b->stop) {
 		drv_offer(&l->r, n);
 		drv_kick(&l->r);
 	}
 	return n;
 }
 
-static void rest(struct bench *b)
+/* Sleep until called, or until @due if there is a rate. */
+static void rest(struct bench *b, uint64_t due)
 {
+	struct pollfd call = { .fd = b->call, .events = POLLIN };
+	uint64_t now = ns(), left = due > now ? due - now : 0;
+	struct timespec ts = { (time_t)(left / 1000000000u),
+			       (long)(left % 1000000000u) };
 	uint32_t late = 0;
 	eventfd_t n;
 	unsigned int i;
 
 	for (i = 0; i < b->nr; i++)
 		late += drv_want(&b->lane[i].r, 1);
-	if (late)
+	if (late || (b->o->rate && !ppoll(&call, 1, &ts, NULL)))
 		return;
 	ASSERT_OK(eventfd_read(b->call, &n));
 	b->lane[0].r.calls += n;
@@ -155,7 +179,28 @@ static void work(struct bench *b, uint32_t count)
 			any += turn(b, &b->lane[i]);
 		}
 		if (!any && !b->o->poll)
-			rest(b);
+			rest(b, 0);
+	}
+}
+
+/* The same at a rate. A request that finds all in flight is late. */
+static void pace(struct bench *b, uint32_t count)
+{
+	struct lane *l = &b->lane[0];
+
+	while (b->done < count) {
+		uint64_t now = ns();
+
+		drv_reap(&l->r);
+		turn(b, l);
+		if (b->due > now || !l->nr_spare) {
+			rest(b, l->nr_spare ? b->due : UINT64_MAX);
+			continue;
+		}
+		offer(b, l, 0, l->spare[--l->nr_spare], now);
+		drv_offer(&l->r, 1);
+		drv_kick(&l->r);
+		b->due += kvt_rand(&b->seed) % (2000000000u / b->o->rate);
 	}
 }
 
@@ -165,13 +210,18 @@ static void start(struct bench *b)
 	unsigned int i;
 	uint16_t head;
 
+	b->due = now;
 	for (i = 0; i < b->nr; i++) {
 		struct lane *l = &b->lane[i];
 
 		for (head = 0; head < b->o->depth; head++) {
-			l->since[head] = now;
-			aim(b, l, head);
+			if (b->o->rate)
+				l->spare[l->nr_spare++] = head;
+			else
+				offer(b, l, head, head, now);
 		}
+		if (b->o->rate)
+			continue;
 		drv_offer(&l->r, b->o->depth);
 		drv_kick(&l->r);
 	}
@@ -258,8 +308,15 @@ static void hand_over(struct bench *b, unsigned int disk)
 		return;
 	}
 	kvt_dev_init(&d->dev, door, &b->mem, FEATURES);
-	for (i = 0; i < o->queues; i++)
+	for (i = 0; i < o->queues; i++) {
+		struct vhost_vring_state busy = { i, (unsigned int)o->busy };
+
 		drv_ring_give(&d->dev, i, &l[i].r);
+		if (o->busy >= 0)
+			ASSERT_OK(ioctl(d->dev.fd,
+					VHOST_SET_VRING_BUSYLOOP_TIMEOUT,
+					&busy));
+	}
 	ASSERT_EQ(kvt_disk_backend(d, device(o, &bytes),
 				   o->readonly ? KVASIR_BLK_F_READONLY : 0, 0,
 				   NULL), 0);
@@ -344,15 +401,16 @@ static void measure(struct bench *b)
 	const struct opts *o = b->o;
 	struct count before, after;
 	struct workers w, now;
+	void (*go)(struct bench *b, uint32_t count) = o->rate ? pace : work;
 	uint64_t t;
 
 	start(b);
-	work(b, o->count / 8);	/* warms up */
+	go(b, o->count / 8);	/* warms up */
 	workers_read(&w);
 	count(b, &before);
 	b->done = 0;
 	t = ns();
-	work(b, o->count);
+	go(b, o->count);
 	t = ns() - t;
 	workers_read(&now);
 	count(b, &after);
@@ -387,7 +445,7 @@ static bool parse(int argc, char **argv, struct opts *o)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "n:w:d:q:b:s:c:SrpP")) != -1) {
+	while ((c = getopt(argc, argv, "n:w:d:q:b:s:c:R:B:SrpP")) != -1) {
 		switch (c) {
 		case 'n':
 			o->door = optarg;
@@ -409,6 +467,12 @@ static bool parse(int argc, char **argv, struct opts *o)
 			break;
 		case 'c':
 			o->count = (uint32_t)atoi(optarg);
+			break;
+		case 'R':
+			o->rate = (uint32_t)atoi(optarg);
+			break;
+		case 'B':
+			o->busy = atol(optarg);
 			break;
 		case 'S':
 			o->sequential = true;
@@ -433,6 +497,7 @@ static bool parse(int argc, char **argv, struct opts *o)
 	return o->disks && o->queues && o->disks <= MAX_LANES &&
 	       o->queues <= MAX_LANES && o->disks * o->queues <= MAX_LANES &&
 	       o->depth && o->depth <= ENTRIES && o->count >= 100 &&
+	       (!o->rate || (o->disks * o->queues == 1 && !o->poll)) &&
 	       o->size >= KVT_SECTOR && o->size % KVT_SECTOR == 0 &&
 	       (o->write || !strcmp(argv[optind], "read"));
 }
@@ -440,13 +505,16 @@ static bool parse(int argc, char **argv, struct opts *o)
 int main(int argc, char **argv)
 {
 	struct opts o = { .door = kvt_blk_node(), .disks = 1, .queues = 1,
-			  .depth = 32, .size = 4096, .count = 20000 };
+			  .depth = 32, .size = 4096, .count = 20000,
+			  .busy = -1 };
 	struct rlimit files = { 4096, 4096 };
-	static struct bench b = { .o = NULL };
+	static struct bench b = { .seed = 1 };
 
 	if (!parse(argc, argv, &o))
 		return 2;
 	b.o = &o;
+	/* timers that are meant */
+	ASSERT_OK(prctl(PR_SET_TIMERSLACK, 1));
 	alarm(LIMIT_SECONDS);
 	ASSERT_OK(setrlimit(RLIMIT_NOFILE, &files));
 	if (o.pid)
