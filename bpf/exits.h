@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Records shared by exits.bpf.c, which fills them, and `kvasir trace exits`,
+ * Records shared by exits*.bpf.c, which fill them, and `kvasir trace exits`,
  * which reads them.
  *
  * A vCPU's memory may be freed and become another vCPU while we look. What is
@@ -67,6 +67,26 @@ enum exits_sub {
 	EXITS_SUBS,
 };
 
+/* What a series is of. Eight bytes, compared as one number. */
+struct exits_key {
+	union {
+		struct {
+			__u32 reason;
+			__u16 life;
+			__u8 isa;
+			__u8 user;	/* 1: userspace had to help */
+		};
+		__u64 all;
+	};
+};
+
+/* Where a vCPU is. */
+enum exits_at {
+	EXITS_AT_GUEST,		/* as far as we know: no exit to be timed */
+	EXITS_AT_KERNEL,	/* it left, for KVM */
+	EXITS_AT_USER,		/* KVM_RUN has returned since */
+};
+
 /*
  * State of one vCPU; map "states", by its life. Written by its thread, and,
  * while that does not run, by the scheduler that switches to or from it.
@@ -76,37 +96,26 @@ struct exits_vcpu {
 	__u64 exits;		/* KVM's own count, as far as we know */
 	__u64 exit_ns;
 	__u64 ret_ns;		/* KVM_RUN returned */
+	struct exits_key key;	/* of the exit under way, or the last one */
 	__u32 tgid;
-	__u32 reason;
-	__u8 isa;
-	__u8 open;		/* an exit without its entry yet */
-	__u8 user;		/* KVM_RUN returned since the last entry */
+	__u32 tid;		/* thread that ran it last */
+	__u8 at;		/* enum exits_at */
 	__u8 counted;		/* @exits is right */
 	__u8 unwanted;		/* not one of those to be traced */
 	__u8 off_ready;		/* off the CPU, but it could run */
-	__u16 sub;		/* enum exits_sub of the exit under way */
-	__u64 sub_value;
+	__u8 parts;		/* of what follows, something is not 0 */
+	__u8 pad;
 	/* Of the exit under way, all 0 if it had no such thing: */
+	__u16 sub;		/* enum exits_sub */
+	__u64 sub_value;
 	__u64 off_ns;		/* off the CPU since; 0: on it */
 	__u64 wake_ns;		/* woken since */
 	__u64 ready_ns;		/* in all: could run, but did not */
 	__u64 blocked_ns;	/* in all: waited for something */
 	__u64 poll_ns;		/* in all: KVM polled for an interrupt */
 	__u64 off_at_ret;	/* @ready_ns and @blocked_ns at @ret_ns */
-	__u32 life;
-	__u32 tid;		/* thread that ran it last */
-	__u32 seen;		/* exits, wraps */
-	__u32 pad;
 	__u64 returns[EXITS_KNOWN_RETURNS];	/* of KVM_RUN, by reason */
 	__u32 cache[EXITS_CACHE];/* index into series, + 1 */
-};
-
-/* Map "series". */
-struct exits_key {
-	__u32 life;
-	__u32 reason;
-	__u16 isa;
-	__u16 user;		/* 0: handled in the kernel, 1: userspace had to help */
 };
 
 struct exits_series {
@@ -132,7 +141,7 @@ struct exits_slot {
 /* Map "subs": what exits were about, on demand. */
 struct exits_sub_key {
 	struct exits_key exit;
-	__u32 sub;		/* enum exits_sub */
+	__u64 sub;		/* enum exits_sub */
 	__u64 value;
 };
 

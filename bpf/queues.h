@@ -103,6 +103,7 @@ struct queues_where {
 
 struct queues_lost {
 	__u64 queues_full;
+	__u64 queues_new;	/* events while another CPU was adding their queue */
 	__u64 series_full;
 	__u64 reqs_full;	/* requests not followed: too many in flight */
 	__u64 vcpus_full;

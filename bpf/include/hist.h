@@ -18,39 +18,26 @@
 #define HIST_BITS	40
 #define HIST_BUCKETS	((HIST_BITS - HIST_SUB_BITS + 1) * HIST_SUB)
 
-/* Position of the highest set bit; 0 for 0. BPF has no instruction for it. */
-static inline __u32 hist_log2(__u64 v)
-{
-	__u32 bit, r;
-
-	r = (v > 0xffffffffULL) << 5;
-	v >>= r;
-	bit = (v > 0xffff) << 4;
-	v >>= bit;
-	r |= bit;
-	bit = (v > 0xff) << 3;
-	v >>= bit;
-	r |= bit;
-	bit = (v > 0xf) << 2;
-	v >>= bit;
-	r |= bit;
-	bit = (v > 0x3) << 1;
-	v >>= bit;
-	r |= bit;
-	return r | (v >> 1);
-}
-
-/* The bucket @v is counted in: always below HIST_BUCKETS. */
+/*
+ * The bucket @v is counted in: always below HIST_BUCKETS. @v is shifted until it
+ * fits 6 bits, by constants and only where needed: neither BPF nor what becomes
+ * of it has a cheap shift by a register, or a search for the highest bit set.
+ */
 static inline __u32 hist_index(__u64 v)
 {
-	__u32 shift;
+	__u32 base = 0, step;
 
 	if (v >> HIST_BITS)
 		return HIST_BUCKETS - 1;
-	if (v < 2 * HIST_SUB)
-		return v;
-	shift = hist_log2(v) - HIST_SUB_BITS;
-	return shift * HIST_SUB + (__u32)(v >> shift);
+	for (step = 32; step; step /= 2) {
+		if (v >> (HIST_SUB_BITS + step)) {
+			v >>= step;
+			base += step * HIST_SUB;
+			/* Or compilers make a shift by 0 or step of it. */
+			asm volatile("" : "+r"(v));
+		}
+	}
+	return base + (__u32)v;
 }
 
 /* The smallest value of bucket @i. */

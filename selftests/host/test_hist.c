@@ -58,17 +58,6 @@ TEST("buckets cover all values, without gap or overlap, in order")
 	EXPECT_EQ(hist_index(UINT64_MAX), HIST_BUCKETS - 1);
 }
 
-TEST("hist_log2 is the position of the highest bit")
-{
-	unsigned int i;
-
-	EXPECT_EQ(hist_log2(0), 0);
-	for (i = 0; i < 64; i++) {
-		EXPECT_EQ(hist_log2(1ULL << i), i);
-		EXPECT_EQ(hist_log2(UINT64_MAX >> (63 - i)), i);
-	}
-}
-
 static int cmp(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;

@@ -281,10 +281,8 @@ static int collect_states(struct trace *t, const struct trace_maps *maps,
 			if (v.returns[k])
 				err = return_add(&t->vm[place[i].vm], k,
 						 v.returns[k]);
-		if (v.open && !err)
-			err = book(t, &place[i], &(struct exits_key){
-				   .life = i, .reason = v.reason, .isa = v.isa,
-				   .user = v.user }, &one);
+		if (v.at != EXITS_AT_GUEST && !err)
+			err = book(t, &place[i], &v.key, &one);
 	}
 	return err;
 }

@@ -3,8 +3,8 @@
  * kvasir trace exits: how often guests leave guest mode, why, and for how long.
  * kvasir trace record: the same into a file.
  *
- * Loads bpf/exits.bpf.c, lets it count until the time is up, Ctrl-C, or the end
- * of the traced process; its maps are read by what trace_run.h does meanwhile.
+ * Loads bpf/exits*.bpf.c, lets them count until the time is up, Ctrl-C, or the end
+ * of the traced process; their maps are read by what trace_run.h does meanwhile.
  */
 #include <errno.h>
 #include <limits.h>
@@ -207,7 +207,6 @@ static void choose_programs(struct exits_bpf *s, const struct options *o,
 
 	s->rodata->only_tgid = o->session.pid;
 	s->rodata->only_vcpu = o->vcpu;
-	s->rodata->want_subs = o->subs;
 	s->rodata->want_rips = o->symbols != NULL;
 	for (i = SUBS; i < OPTIONAL; i++)
 		bpf_program__set_autoload(optional[i].prog, o->subs);
