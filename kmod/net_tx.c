@@ -225,6 +225,7 @@ static enum kvs_tx tx_chain(struct kvs_netq *q)
 			ret = tx_slow(q);
 	}
 	if (unlikely(ret == KVS_TX_DROP)) {
+		trace_kvasir_req_complete(q->vq, c->head, -EINVAL);
 		kvs_count(q->vq, KVASIR_C_DROP_HEADER, 1);
 		ret = tx_put(q);
 	}
