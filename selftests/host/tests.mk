@@ -25,7 +25,8 @@ $(foreach s,test_boot test_acpi test_sandbox sandbox \
 TRACE_OUT := $(addprefix user/cli/,trace_collect.c trace_time.c trace_report.c \
 	trace_vm.c trace_subs.c trace_symbols.c trace_parts.c vmsock.c \
 	trace_fmt_table.c trace_fmt_prom.c trace_fmt_folded.c trace_fmt_html.c \
-	trace_svg.c trace_file.c trace_file_read.c exit_names.c json_put.c output.c)
+	trace_svg.c trace_file.c trace_file_read.c exit_names.c prom.c json_put.c \
+	output.c)
 TRACE_DIFF := $(TRACE_OUT) user/cli/trace_diff.c user/cli/stat_test.c
 TRACE_RUN := $(TRACE_OUT) $(addprefix user/cli/,trace_run.c trace_serve.c \
 	trace_live.c trace_view.c)

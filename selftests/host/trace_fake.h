@@ -53,7 +53,7 @@ static inline void fake_init(struct fake *f, double seconds)
 	*f = (struct fake){
 		.source = { .sigfd = signalfd(-1, &set, SFD_CLOEXEC), .pidfd = -1,
 			    .begin = trace_now(), .snapshot = fake_snapshot,
-			    .stop = fake_stop },
+			    .metrics = trace_metrics, .stop = fake_stop },
 	};
 	if (seconds > 0)
 		f->source.end = f->source.begin + seconds;

@@ -74,6 +74,7 @@ static int choose_form(struct options *o, bool format)
 {
 	bool tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 	struct trace_job *job = &o->job;
+	int ret;
 
 	if (format + o->json + !!o->prometheus + job->live > 1)
 		return out_error(EXIT_USAGE,
@@ -83,11 +84,9 @@ static int choose_form(struct options *o, bool format)
 	if (job->live && !tty)
 		return out_error(EXIT_USAGE,
 				 "--live: standard input and output are no terminal");
-	if (o->prometheus && strcmp(o->prometheus, "-") &&
-	    !trace_serve_valid(o->prometheus))
-		return out_error(EXIT_USAGE,
-				 "--prometheus %s: not -, a port or ADDRESS:PORT with a numeric address",
-				 o->prometheus);
+	ret = trace_check_prometheus(o->prometheus);
+	if (ret)
+		return ret;
 	if (o->json)
 		job->style.format = TRACE_JSON;
 	else if (o->prometheus && !strcmp(o->prometheus, "-"))
@@ -115,10 +114,7 @@ static int parse_exits(int argc, char **argv, struct options *o)
 		{ .name = "format", .letter = 'f', .kind = OPT_CALL,
 		  .dst = &format, .fn = trace_take_format, .arg = "FORMAT",
 		  .help = "table, json, prometheus, folded or html" },
-		{ .name = "prometheus", .kind = OPT_STRING,
-		  .dst = &o->prometheus, .arg = "PORT",
-		  .help = "serve /metrics at this port of 127.0.0.1 meanwhile;\n"
-			  "ADDRESS:PORT elsewhere, 0: any, -: print once" },
+		TRACE_PROMETHEUS_OPTION(&o->prometheus),
 		{ .name = "live", .letter = 'l', .kind = OPT_FLAG,
 		  .dst = &o->job.live,
 		  .help = "full-screen view (default on a terminal, without -d\n"
@@ -314,6 +310,7 @@ static int trace(struct trace_session *session, void *ctx)
 	if (!o->skel)
 		return ret;
 	session->source.snapshot = snapshot;
+	session->source.metrics = trace_metrics;
 	session->source.stop = stop;
 	trace_session_begin(session);
 	out_note("tracing VM exits, Ctrl-C ends");

@@ -3,6 +3,7 @@
  * What was traced of queues, as tables for people or as JSON (described in
  * Documentation/tracing.rst).
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,13 +33,18 @@ static const struct {
 	[STAGE_ENTRY] = { "entry", "interrupt -> guest" },
 };
 
+const char *queue_hop(unsigned int stage)
+{
+	return hops[stage].key;
+}
+
 /* enum kvs_chain_err, in its order */
 static const char *const bad_chains[QUEUE_ERRORS] = {
 	[1] = "loop", "next", "too-long", "order", "indirect", "range",
 	"length", "access", "miss",
 };
 
-static const struct loss {
+static const struct {
 	const char *key;
 	size_t offset;
 	const char *text;
@@ -46,6 +52,7 @@ static const struct loss {
 #define LOSS(member, text) \
 	{ #member, offsetof(struct queues_lost, member), text }
 	LOSS(queues_full, "events of queues beyond what there is room for"),
+	LOSS(queues_new, "events of queues just coming up"),
 	LOSS(series_full, "values that found no free histogram"),
 	LOSS(reqs_full, "requests not followed: too many in flight"),
 	LOSS(vcpus_full, "exits of vCPUs beyond what there is room for"),
@@ -56,11 +63,21 @@ static const struct loss {
 #undef LOSS
 };
 
-#define LOSSES (sizeof(losses) / sizeof(losses[0]))
-
-static uint64_t loss_of(const struct queue_trace *t, size_t i)
+const char *queue_loss(const struct queue_trace *t, size_t i, uint64_t *count,
+		       const char **text)
 {
-	return *(const uint64_t *)((const char *)&t->lost + losses[i].offset);
+	const size_t n = sizeof(losses) / sizeof(losses[0]);
+
+	if (i > n)
+		return NULL;
+	if (i == n) {
+		*count = t->cost->misses;
+		*text = "events missed while the tracer was busy";
+		return "recursion_misses";
+	}
+	*count = *(const uint64_t *)((const char *)&t->lost + losses[i].offset);
+	*text = losses[i].text;
+	return losses[i].key;
 }
 
 const char *queue_op_name(const struct queue_trace_queue *q, unsigned int op,
@@ -87,7 +104,7 @@ const char *queue_op_name(const struct queue_trace_queue *q, unsigned int op,
 	}
 }
 
-static const char *queue_name(const struct queue_trace_queue *q, char buf[32])
+const char *queue_name(const struct queue_trace_queue *q, char buf[32])
 {
 	if (q->state.type == KVASIR_NET)
 		snprintf(buf, 32, "%s%u", q->index & 1 ? "tx" : "rx", q->index / 2);
@@ -96,7 +113,7 @@ static const char *queue_name(const struct queue_trace_queue *q, char buf[32])
 	return buf;
 }
 
-static const char *type_name(const struct queue_trace_queue *q)
+const char *queue_type(const struct queue_trace_queue *q)
 {
 	return q->state.type == KVASIR_NET ? "net" :
 	       q->state.type == KVASIR_BLK ? "blk" : "?";
@@ -115,7 +132,7 @@ static void print_head(const struct queue_trace_queue *q)
 	trace_vm_name(q->state.pid, vm, sizeof(vm));
 	out_escape(name, sizeof(name), vm);
 	out_escape(backend, sizeof(backend), q->state.backend);
-	printf("== %s %s, device %u %s%s%s, pid %u%s%s\n", type_name(q),
+	printf("== %s %s, device %u %s%s%s, pid %u%s%s\n", queue_type(q),
 	       queue_name(q, queue), q->dev, *backend ? "(" : "", backend,
 	       *backend ? ")" : "", q->state.pid, *name ? ", " : "", name);
 }
@@ -260,18 +277,30 @@ static bool is_drop(const char *counter)
 	       !strcmp(counter, "no-buffers");
 }
 
-static void print_drops(const struct queue_trace_queue *q)
+void queue_each_drop(const struct queue_trace_queue *q,
+		     void (*fn)(void *ctx, const char *reason, uint64_t n), void *ctx)
 {
 	const char *name;
 	unsigned int i;
+	char key[32];
 
 	for (i = 1; q->counted && (name = kvasir_counter_name(i)); i++)
-		if (is_drop(name) && q->counters[i])
-			printf("%s: %" PRIu64 "\n", name, q->counters[i]);
-	for (i = 0; i < QUEUE_ERRORS; i++)
-		if (q->state.bad[i])
-			printf("bad chain, %s: %llu\n",
-			       bad_chains[i] ? bad_chains[i] : "?", q->state.bad[i]);
+		if (is_drop(name))
+			fn(ctx, name, q->counters[i]);
+	for (i = 0; i < QUEUE_ERRORS; i++) {
+		if (!q->state.bad[i])
+			continue;
+		snprintf(key, sizeof(key), "bad-chain:%s",
+			 bad_chains[i] ? bad_chains[i] : "?");
+		fn(ctx, key, q->state.bad[i]);
+	}
+}
+
+static void print_drop(void *ctx, const char *reason, uint64_t n)
+{
+	(void)ctx;
+	if (n)
+		printf("%s: %" PRIu64 "\n", reason, n);
 }
 
 static int print_queue(const struct queue_trace *t,
@@ -289,7 +318,7 @@ static int print_queue(const struct queue_trace *t,
 	} else {
 		ret = print_load(q);
 		print_depth(q, t->seconds);
-		print_drops(q);
+		queue_each_drop(q, print_drop, NULL);
 	}
 	putchar('\n');
 	return ret;
@@ -301,8 +330,10 @@ static const char *note_of(const struct queue_trace *t, enum queue_view view)
 		return "no requests: no queue of the module was used";
 	if (view == VIEW_PATH && t->no_guests)
 		return "KVM is not loaded: the hops in the guest are unknown";
-	if (view == VIEW_LOAD && t->no_counters)
+	if (view == VIEW_LOAD && t->counters_err == -EPERM)
 		return "drops by reason are the module's counters: needs CAP_NET_ADMIN";
+	if (view == VIEW_LOAD && t->counters_err)
+		return "drops by reason are the module's counters, which this network namespace does not show";
 	return NULL;
 }
 
@@ -311,17 +342,16 @@ int queue_print(const struct queue_trace *t, enum queue_view view,
 {
 	const char *note = note_of(t, view);
 	char buf[TRACE_DURATION_MAX];
+	const char *text;
+	uint64_t lost;
 	int ret = 0;
 	size_t i;
 
 	for (i = 0; i < t->n && !ret; i++)
 		ret = print_queue(t, &t->queue[i], view, slowest);
-	for (i = 0; i < LOSSES; i++)
-		if (loss_of(t, i))
-			printf("lost: %" PRIu64 " %s\n", loss_of(t, i), losses[i].text);
-	if (t->cost->misses)
-		printf("lost: %" PRIu64 " events missed while the tracer was busy\n",
-		       t->cost->misses);
+	for (i = 0; queue_loss(t, i, &lost, &text); i++)
+		if (lost)
+			printf("lost: %" PRIu64 " %s\n", lost, text);
 	if (t->cost->runs)
 		printf("cost: %s per event (measured on %" PRIu64 ")\n",
 		       trace_duration(buf, t->cost->ns / t->cost->runs),
@@ -420,25 +450,25 @@ static struct json_object *json_ops(struct json *j,
 	return list;
 }
 
+struct json_drops {
+	struct json *j;
+	struct json_object *o;
+};
+
+static void json_drop(void *ctx, const char *reason, uint64_t n)
+{
+	const struct json_drops *d = ctx;
+
+	json_put_u64(d->j, d->o, reason, n);
+}
+
 static struct json_object *json_drops(struct json *j,
 				      const struct queue_trace_queue *q)
 {
-	struct json_object *o = json_new(j);
-	const char *name;
-	unsigned int i;
-	char key[32];
+	struct json_drops d = { j, json_new(j) };
 
-	for (i = 1; q->counted && (name = kvasir_counter_name(i)); i++)
-		if (is_drop(name))
-			json_put_u64(j, o, name, q->counters[i]);
-	for (i = 0; i < QUEUE_ERRORS; i++) {
-		if (!q->state.bad[i])
-			continue;
-		snprintf(key, sizeof(key), "bad-chain:%s",
-			 bad_chains[i] ? bad_chains[i] : "?");
-		json_put_u64(j, o, key, q->state.bad[i]);
-	}
-	return o;
+	queue_each_drop(q, json_drop, &d);
+	return d.o;
 }
 
 static struct json_object *json_queue(struct json *j,
@@ -453,7 +483,7 @@ static struct json_object *json_queue(struct json *j,
 	trace_vm_name(s->pid, vm, sizeof(vm));
 	json_put_u64(j, o, "dev", q->dev);
 	json_put_u64(j, o, "index", q->index);
-	json_put_str(j, o, "type", type_name(q));
+	json_put_str(j, o, "type", queue_type(q));
 	json_put_str(j, o, "queue", queue_name(q, buf));
 	json_put_str(j, o, "backend", s->backend);
 	json_put_u64(j, o, "pid", s->pid);
@@ -483,7 +513,9 @@ int queue_print_json(const struct queue_trace *t, enum queue_view view)
 	struct json_object *root, *list, *o;
 	const char *note = note_of(t, view);
 	struct json j = { false };
+	const char *key, *text;
 	struct utsname uts;
+	uint64_t lost;
 	size_t i;
 
 	uname(&uts);
@@ -499,9 +531,8 @@ int queue_print_json(const struct queue_trace *t, enum queue_view view)
 		json_put_item(&j, list, json_queue(&j, &t->queue[i], view));
 	json_put(&j, root, "queues", list);
 	o = json_new(&j);
-	for (i = 0; i < LOSSES; i++)
-		json_put_u64(&j, o, losses[i].key, loss_of(t, i));
-	json_put_u64(&j, o, "recursion_misses", t->cost->misses);
+	for (i = 0; (key = queue_loss(t, i, &lost, &text)); i++)
+		json_put_u64(&j, o, key, lost);
 	json_put(&j, root, "losses", o);
 	o = json_new(&j);
 	json_put_u64(&j, o, "events", t->cost->runs);

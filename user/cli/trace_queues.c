@@ -20,19 +20,25 @@
 #include "trace_queues.h"
 #include "queues.skel.h"
 
-struct options {
-	struct trace_session session;
-	enum queue_view view;
-	uint32_t type;		/* of devices; 0: all */
-	unsigned int slowest;
-	bool json;
-};
-
 /* The module's counters when the trace began. */
 struct counters {
 	struct kvasir_queue_info *queue;
 	size_t n;
 	int err;
+};
+
+/* The trace, too: its BPF programs are the source of counts. */
+struct options {
+	struct trace_session session;	/* first */
+	struct queues_bpf *skel;
+	struct counters before;
+	double stopped;		/* trace_now(), 0: still counting */
+	enum queue_view view;
+	uint32_t type;		/* of devices; 0: all */
+	unsigned int slowest;
+	bool no_guests;		/* KVM's tracepoints are not there */
+	bool json;
+	const char *prometheus;	/* [ADDRESS:]PORT, or "-" */
 };
 
 static int counters_add(const struct kvasir_queue_info *info, void *ctx)
@@ -92,8 +98,7 @@ static int by_key(const void *a, const void *b)
 	return x->key.op < y->key.op ? -1 : x->key.op > y->key.op;
 }
 
-static int collect_queues(struct queue_trace *t, const struct queues_bpf *s,
-			  const struct options *o)
+static int collect_queues(struct queue_trace *t, const struct queues_bpf *s)
 {
 	struct queue_trace_queue *q, *grown;
 	uint64_t key, *last = NULL;
@@ -109,9 +114,8 @@ static int collect_queues(struct queue_trace *t, const struct queues_bpf *s,
 			return -errno;
 		q->dev = key >> 32;
 		q->index = key;
-		if ((o->type && q->state.type != o->type) ||
-		    (o->session.pid && q->state.pid != o->session.pid))
-			continue;
+		if (!q->state.type)
+			continue;	/* just coming up */
 		q->state.backend[sizeof(q->state.backend) - 1] = 0;
 		if (bpf_map_lookup_elem(bpf_map__fd(s->maps.slow),
 					&q->state.number, &q->slow))
@@ -172,7 +176,7 @@ static void collect_counters(struct queue_trace *t, const struct counters *befor
 	size_t i, k;
 
 	counters_read(&now);
-	t->no_counters = before->err == -EPERM || now.err == -EPERM;
+	t->counters_err = before->err ? before->err : now.err;
 	for (i = 0; i < t->n && !before->err && !now.err; i++) {
 		struct queue_trace_queue *q = &t->queue[i];
 
@@ -279,52 +283,98 @@ static struct queues_bpf *start(const struct options *o, bool path, int *ret)
 	return s;
 }
 
-static int report(struct queues_bpf *s, struct queue_trace *t,
-		  const struct counters *before, const struct options *o)
+/* What was counted so far. Return: 0, or the exit status; queue_trace_free(). */
+static int look(const struct options *o, struct queue_trace *t)
 {
 	int err;
 
-	t->lost = s->bss->lost;
-	err = collect_queues(t, s, o);
+	*t = (struct queue_trace){
+		.pid = o->session.pid,
+		.cost = &o->session.cost,
+		.no_guests = o->no_guests,
+		.lost = o->skel->bss->lost,
+		.seconds = (o->stopped > 0 ? o->stopped : trace_now()) -
+			   o->session.source.begin,
+	};
+	err = collect_queues(t, o->skel);
 	if (!err)
-		err = collect_series(t, s);
+		err = collect_series(t, o->skel);
 	if (err)
 		return out_error(EXIT_VMM, "cannot read the counts: %s",
 				 strerror(-err));
-	collect_counters(t, before);
-	return o->json ? queue_print_json(t, o->view) :
-			 queue_print(t, o->view, o->slowest);
+	collect_counters(t, &o->before);
+	return 0;
+}
+
+static int metrics(struct trace_source *source, FILE *out)
+{
+	const struct options *o = (struct options *)source;
+	struct queue_trace t;
+	int ret = look(o, &t);
+
+	if (!ret)
+		queue_fmt_prometheus(out, &t, o->view);
+	queue_trace_free(&t);
+	return ret;
+}
+
+static void stop(struct trace_source *source)
+{
+	struct options *o = (struct options *)source;
+
+	o->skel->bss->enabled = false;
+	o->stopped = trace_now();
+	queues_bpf__detach(o->skel);
+	trace_cost_end(&o->session.cost, o->skel->obj);
+}
+
+static int report(const struct options *o)
+{
+	struct queue_trace t;
+	int ret = look(o, &t);
+
+	if (ret)
+		;
+	else if (o->json)
+		ret = queue_print_json(&t, o->view);
+	else
+		ret = queue_print(&t, o->view, o->slowest);
+	queue_trace_free(&t);
+	return ret;
+}
+
+static int wait_and_report(struct options *o)
+{
+	struct trace_source *source = &o->session.source;
+	int err = trace_session_wait(&o->session);
+
+	stop(source);
+	if (err)
+		return out_error(EXIT_VMM, "poll: %s", strerror(-err));
+	if (!o->prometheus)
+		return report(o);
+	err = metrics(source, stdout);
+	return err ? err : out_done();
 }
 
 static int trace(struct trace_session *session, void *ctx)
 {
-	const struct options *o = ctx;
-	struct queue_trace t = {
-		.pid = session->pid,
-		.cost = &session->cost,
-		.no_guests = o->view == VIEW_PATH &&
-			     access("/sys/module/kvm", F_OK),
-	};
-	struct counters before;
-	struct queues_bpf *s;
-	int ret, err;
+	struct options *o = ctx;
+	int ret;
 
-	s = start(o, o->view == VIEW_PATH && !t.no_guests, &ret);
-	if (!s)
+	o->no_guests = o->view == VIEW_PATH && access("/sys/module/kvm", F_OK);
+	o->skel = start(o, o->view == VIEW_PATH && !o->no_guests, &ret);
+	if (!o->skel)
 		return ret;
-	counters_read(&before);
+	session->source.metrics = metrics;
+	session->source.stop = stop;
+	counters_read(&o->before);
 	trace_session_begin(session);
 	out_note("tracing queues, Ctrl-C ends");
-	err = trace_session_wait(session);
-	s->bss->enabled = false;
-	t.seconds = trace_now() - session->source.begin;
-	queues_bpf__detach(s);
-	trace_cost_end(&session->cost, s->obj);
-	ret = err ? out_error(EXIT_VMM, "poll: %s", strerror(-err)) :
-		    report(s, &t, &before, o);
-	queue_trace_free(&t);
-	free(before.queue);
-	queues_bpf__destroy(s);
+	ret = o->prometheus && strcmp(o->prometheus, "-") ?
+	      trace_serve(&session->source, o->prometheus) : wait_and_report(o);
+	free(o->before.queue);
+	queues_bpf__destroy(o->skel);
 	return ret;
 }
 
@@ -335,6 +385,7 @@ static int run(int argc, char **argv, struct options *o, const char *verb,
 		TRACE_SESSION_OPTIONS(&o->session),
 		{ .name = "json", .kind = OPT_FLAG, .dst = &o->json,
 		  .help = "JSON instead of tables" },
+		TRACE_PROMETHEUS_OPTION(&o->prometheus),
 		/* The last one is for path only. */
 		{ .name = o->view == VIEW_PATH ? "slowest" : NULL,
 		  .kind = o->view == VIEW_PATH ? OPT_UINT : OPT_END,
@@ -354,6 +405,11 @@ static int run(int argc, char **argv, struct options *o, const char *verb,
 	out_verb(verb);
 	ret = opts_parse(&usage, argc, argv, &first);
 	if (ret != OPTS_GO)
+		return ret;
+	if (o->json && o->prometheus)
+		return out_error(EXIT_USAGE, "only one of --json and --prometheus");
+	ret = trace_check_prometheus(o->prometheus);
+	if (ret)
 		return ret;
 	return trace_session_run(&o->session, trace, o);
 }

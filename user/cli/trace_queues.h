@@ -4,6 +4,7 @@
  *
  *	trace_queues.c		the commands: options, attach, wait; maps -> model
  *	trace_queue_report.c	model -> table or JSON
+ *	trace_queue_prom.c	model -> Prometheus' text format
  */
 #ifndef KVASIR_TRACE_QUEUES_H
 #define KVASIR_TRACE_QUEUES_H
@@ -11,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "../../bpf/queues.h"
 #include "kvasir.h"
@@ -45,7 +47,7 @@ struct queue_trace {
 	double seconds;
 	uint32_t pid;
 	bool no_guests;		/* KVM's tracepoints are not there */
-	bool no_counters;	/* no permission to read them */
+	int counters_err;	/* -errno: they could not be read */
 };
 
 /* All series of a kind in one; @op: of these only, or -1 */
@@ -55,6 +57,21 @@ struct queue_series queue_sum(const struct queue_trace_queue *q, unsigned int wh
 /* "read", "write", ...; numbers for the unknown */
 const char *queue_op_name(const struct queue_trace_queue *q, unsigned int op,
 			  char buf[16]);
+
+/* "rx0", "tx0"; "queue 0" */
+const char *queue_name(const struct queue_trace_queue *q, char buf[32]);
+/* "net", "blk" */
+const char *queue_type(const struct queue_trace_queue *q);
+/* The hop that ends with @stage, as in JSON. */
+const char *queue_hop(unsigned int stage);
+
+/* Losses: number @i, 0 beyond the last. Return: its key, or NULL. */
+const char *queue_loss(const struct queue_trace *t, size_t i, uint64_t *count,
+		       const char **text);
+
+/* @fn for every reason requests of @q may be dropped for, and those refused. */
+void queue_each_drop(const struct queue_trace_queue *q,
+		     void (*fn)(void *ctx, const char *reason, uint64_t n), void *ctx);
 
 /**
  * trace_queue_layout() - where the running module keeps what names a queue
@@ -68,5 +85,8 @@ int trace_queue_layout(struct queues_where *where);
 int queue_print(const struct queue_trace *t, enum queue_view view,
 		unsigned int slowest);
 int queue_print_json(const struct queue_trace *t, enum queue_view view);
+
+void queue_fmt_prometheus(FILE *out, const struct queue_trace *t,
+			  enum queue_view view);
 
 #endif

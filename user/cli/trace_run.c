@@ -63,6 +63,18 @@ int trace_look(struct trace_source *s, struct trace *t)
 	return out_error(EXIT_VMM, "cannot read the counts: %s", strerror(-err));
 }
 
+int trace_metrics(struct trace_source *s, FILE *out)
+{
+	struct trace t;
+	int ret = trace_look(s, &t);
+
+	if (ret)
+		return ret;
+	trace_fmt_prometheus(out, &t);
+	trace_free(&t);
+	return 0;
+}
+
 /* One look more, into @tl. Return: 0, or the exit status. */
 static int add_slice(struct trace_source *s, struct trace_timeline *tl)
 {

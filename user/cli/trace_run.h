@@ -27,6 +27,8 @@ struct trace_source {
 	 * -errno; trace_free() in any case.
 	 */
 	int (*snapshot)(struct trace_source *s, struct trace *t);
+	/* The same for Prometheus. Return: 0, or the exit status. */
+	int (*metrics)(struct trace_source *s, FILE *out);
 	/* Count no more. */
 	void (*stop)(struct trace_source *s);
 	/* If not NULL: to be called at once, and at the trace_now() it returns. */
@@ -65,6 +67,9 @@ enum trace_wait trace_wait(struct trace_source *s, double until,
 
 /* snapshot() with the length of the trace. Return: 0, or the exit status. */
 int trace_look(struct trace_source *s, struct trace *t);
+
+/* metrics() of a source of exits */
+int trace_metrics(struct trace_source *s, FILE *out);
 
 /* Is it "PORT" or "ADDRESS:PORT", numbers both? */
 bool trace_serve_valid(const char *where);

@@ -167,20 +167,17 @@ static void complain(struct client *c, const char *status)
 static void metrics(struct trace_source *source, struct client *c)
 {
 	char *text = NULL;
-	struct trace t;
 	size_t len;
 	FILE *out;
 
 	out = open_memstream(&text, &len);
-	if (!out || trace_look(source, &t)) {
+	if (!out || source->metrics(source, out)) {
 		if (out)
 			fclose(out);
 		free(text);
 		complain(c, "500 Internal Server Error");
 		return;
 	}
-	trace_fmt_prometheus(out, &t);
-	trace_free(&t);
 	if (fclose(out))
 		complain(c, "500 Internal Server Error");
 	else

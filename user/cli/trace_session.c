@@ -35,6 +35,15 @@ static int seconds_of(void *dst, const char *option, const char *value)
 			 value);
 }
 
+int trace_check_prometheus(const char *where)
+{
+	if (!where || !strcmp(where, "-") || trace_serve_valid(where))
+		return 0;
+	return out_error(EXIT_USAGE,
+			 "--prometheus %s: not -, a port or ADDRESS:PORT with a numeric address",
+			 where);
+}
+
 int trace_take_duration(void *dst, const char *value)
 {
 	return seconds_of(dst, "duration", value);

@@ -48,6 +48,14 @@ struct trace_session {
 	  .dst = &(s)->verbose,						\
 	  .help = "print the messages of the BPF loader" }
 
+#define TRACE_PROMETHEUS_OPTION(to)					\
+	{ .name = "prometheus", .kind = OPT_STRING, .dst = (to), .arg = "PORT",\
+	  .help = "serve /metrics at this port of 127.0.0.1 meanwhile;\n"	\
+		  "ADDRESS:PORT elsewhere, 0: any, -: print once" }
+
+/* Is @where a value of it, or NULL? Return: 0, or the exit status. */
+int trace_check_prometheus(const char *where);
+
 int trace_take_duration(void *dst, const char *value);
 int trace_take_interval(void *dst, const char *value);
 
