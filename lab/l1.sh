@@ -198,15 +198,20 @@ boot() {
 	fi
 }
 
-# What the emulator does to the kernels it runs, told from what is left. A guest
-# in a guest now and then dies although nothing is wrong with it: Documentation/
-# lab.rst. An emulator that cannot be trusted (see qemu.sh) runs old code of a
-# kernel that patches itself: the kernel returns to a breakpoint for ever, or dies
-# of one that is gone, if need be in entry code on the way out of a nested guest.
+# What the emulator does to the kernels it runs, told from what is left; why is in
+# Documentation/lab.rst. Any of them now and then takes an interrupt between a
+# nested guest and its host. One that cannot be trusted (see qemu.sh) also runs
+# old code of a kernel that patches itself: the kernel returns to a breakpoint for
+# ever, or dies of one that is gone.
 emulator_fault() {
 	if [ -s "$out/guests-died.txt" ]; then
 		say "L1: a guest of it died of a triple fault:"
 		cat "$out/guests-died.txt" >&2
+	elif grep -a -A 4 'stack guard page was hit' "$out/kernel.log" |
+		tr '\n' ' ' | grep -aq 'Comm: vcpu.*RIP: 0010:\(error_entry\|asm_exc_\)'; then
+		# Entry code faults on itself while the registers of the nested
+		# guest are still loaded.
+		say "L1: a nested guest was left with its registers still in place"
 	elif kv_qemu_trusted "$emulator"; then
 		return 1
 	elif [ -e "$out/frozen.txt" ]; then
@@ -216,11 +221,6 @@ emulator_fault() {
 		# It ran a breakpoint that the kernel had replaced already: the
 		# byte before the marked one is a breakpoint (cc) no more.
 		say "L1: a breakpoint that is not there was hit"
-	elif grep -a -A 4 'stack guard page was hit' "$out/kernel.log" |
-		tr '\n' ' ' | grep -aq 'Comm: vcpu.*RIP: 0010:\(error_entry\|asm_exc_\)'; then
-		# Entry code faults on itself while the registers of the nested
-		# guest are still loaded.
-		say "L1: a nested guest was left with its registers still in place"
 	else
 		return 1
 	fi
