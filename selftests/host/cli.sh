@@ -136,6 +136,9 @@ trace exits --prometheus 65536
 trace exits --prometheus localhost:9100
 trace exits --live
 trace exits --live --batch
+trace net --json --prometheus -
+trace io --prometheus 65536
+trace path --prometheus localhost:9100
 trace record operand
 trace record --output ''
 trace record --json

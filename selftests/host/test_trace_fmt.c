@@ -277,7 +277,7 @@ static void expect_tags(const char *page)
 	static const char *const known[] = {
 		"html", "head", "meta", "title", "style", "body", "h1", "h2", "h3",
 		"p", "div", "table", "tr", "th", "td", "figure", "figcaption",
-		"span", "svg", "path", "rect", "text", "!DOCTYPE",
+		"br", "span", "svg", "path", "rect", "text", "!DOCTYPE",
 	};
 	const char *s = page, *name;
 	size_t i, len;
@@ -307,6 +307,8 @@ TEST("T-05 the page holds no foreign markup and fetches nothing")
 	       !strstr(text, "url(") && !strstr(text, "src=\""), "fetches");
 	EXPECT(strstr(text, "a;b&quot;c\\\\d&lt;script&gt;&amp;&#39;\\x1b[31m"),
 	       "the name is not there");
+	EXPECT(strstr(text, "handling: KVM") && strstr(text, "idle: KVM"),
+	       "no parts of the time");
 	EXPECT(strstr(text, "class=\"h\""), "no heat map");
 	EXPECT(strstr(text, "class=\"u\"") && strstr(text, "class=\"k\""),
 	       "no histogram");

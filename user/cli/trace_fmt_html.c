@@ -9,6 +9,7 @@
 #include "exit_names.h"
 #include "output.h"
 #include "trace_fmt.h"
+#include "trace_parts.h"
 #include "trace_svg.h"
 
 static const char head[] =
@@ -147,6 +148,9 @@ static void put_vm(FILE *out, const struct trace *t,
 	if (!vm->rows.n)
 		return;
 	put_table(out, t, vm);
+	fputs("<p>", out);
+	trace_parts_print(out, &vm->rows, "<br>\n");
+	fputs("</p>\n", out);
 	put_heat(out, tl, (uint32_t)i, false);
 	put_heat(out, tl, (uint32_t)i, true);
 	fputs("<p><span class=\"key k\"></span> kernel <span class=\"key u\"></span> "

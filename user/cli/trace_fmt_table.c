@@ -137,7 +137,7 @@ static int print_vm(const struct trace *t, const struct trace_vm *vm,
 		printf("* time asleep included, hence not in TIME%%\n");
 	if (vm->rows.n) {
 		print_sums("all", &vm->rows, t->seconds);
-		trace_parts_print(&vm->rows);
+		trace_parts_print(stdout, &vm->rows, "\n");
 	}
 	for (i = 0; i < vm->n_vcpus && !ret; i++) {
 		snprintf(of, sizeof(of), "vCPU %u", vm->vcpu[i].id);

@@ -26,27 +26,28 @@ static void parts_add(struct parts *p, const struct exits_series *s)
 	p->poll += s->poll_ns;
 }
 
-static void print_part(const char *name, uint64_t ns, uint64_t total)
+static void print_part(FILE *out, const char *name, uint64_t ns, uint64_t total)
 {
 	if (ns)
-		printf(" %s %.1f%%", name, 100.0 * ns / total);
+		fprintf(out, " %s %.1f%%", name, 100.0 * ns / total);
 }
 
 /* One line of 80 columns. */
-static void print_parts(const char *of, const struct parts *p)
+static void print_parts(FILE *out, const char *of, const struct parts *p,
+			const char *end)
 {
 	if (!p->total)
 		return;
-	printf("%s:", of);
-	print_part("KVM", p->kernel, p->total);
-	print_part("userspace", p->user, p->total);
-	print_part("runnable", p->ready, p->total);
-	print_part("blocked", p->blocked, p->total);
-	print_part("polling", p->poll, p->total);
-	putchar('\n');
+	fprintf(out, "%s:", of);
+	print_part(out, "KVM", p->kernel, p->total);
+	print_part(out, "userspace", p->user, p->total);
+	print_part(out, "runnable", p->ready, p->total);
+	print_part(out, "blocked", p->blocked, p->total);
+	print_part(out, "polling", p->poll, p->total);
+	fputs(end, out);
 }
 
-void trace_parts_print(const struct trace_rows *rows)
+void trace_parts_print(FILE *out, const struct trace_rows *rows, const char *end)
 {
 	struct parts busy = { 0 }, idle = { 0 };
 	size_t i;
@@ -58,6 +59,6 @@ void trace_parts_print(const struct trace_rows *rows)
 		parts_add(p, &r->by[0]);
 		parts_add(p, &r->by[1]);
 	}
-	print_parts("handling", &busy);
-	print_parts("idle", &idle);
+	print_parts(out, "handling", &busy, end);
+	print_parts(out, "idle", &idle, end);
 }

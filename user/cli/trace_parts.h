@@ -3,12 +3,17 @@
 #ifndef KVASIR_TRACE_PARTS_H
 #define KVASIR_TRACE_PARTS_H
 
+#include <stdio.h>
+
 #include "trace.h"
 
 /* Of a series: what remains for KVM. */
 uint64_t trace_kernel_ns(const struct exits_series *s);
 
-/* One line for the exits that were handled, one for halts, if there are any. */
-void trace_parts_print(const struct trace_rows *rows);
+/*
+ * One line for the exits that were handled, one for halts, if there are any; @end
+ * ends a line.
+ */
+void trace_parts_print(FILE *out, const struct trace_rows *rows, const char *end);
 
 #endif

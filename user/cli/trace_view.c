@@ -404,14 +404,16 @@ static void put_vm(struct scene *s, const struct trace_vm *vm, const char *label
 static void put_title(struct scene *s, const struct trace *now)
 {
 	const struct trace_view *v = s->v;
-	const char *text;
+	const char *key, *text;
 	uint64_t lost = 0, n;
 	char line[256], filter[48] = "", missing[32] = "";
 	unsigned int t = (unsigned int)now->seconds;
 	size_t i;
 
-	for (i = 0; trace_loss(now, i, &n, &text); i++)
-		lost += n;
+	/* Exits begun before the trace are not for the whole of it to look at. */
+	for (i = 0; (key = trace_loss(now, i, &n, &text)); i++)
+		if (strcmp(key, "cut_at_start"))
+			lost += n;
 	if (*v->filter)
 		snprintf(filter, sizeof(filter), "  only \"%s\"", v->filter);
 	if (lost)
