@@ -8,18 +8,60 @@
  * address space, so guest memory outlives the process until release, which
  * comes when the last descriptor is closed.
  */
+#include <linux/cred.h>
+#include <linux/module.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "kvasir.h"
 
-/* guards kvs_devs, which is in the order of ids, and the backends' names */
+static unsigned int max_user_devices = 1024;
+module_param(max_user_devices, uint, 0644);
+MODULE_PARM_DESC(max_user_devices,
+		 "most devices that one user has open, of all kinds (0: no limit)");
+
+/*
+ * guards kvs_devs, which is in the order of ids, the backends' names, and what
+ * users have
+ */
 DEFINE_MUTEX(kvs_devs_lock);
 LIST_HEAD(kvs_devs);
 static u32 kvs_next_id;
 
+/* Give the device a number and a place in the list, if its user may have it. */
+static int dev_register(struct kvs_dev *dev)
+{
+	u32 max = READ_ONCE(max_user_devices), n = 0;
+	struct kvs_dev *other;
+	int ret = 0;
+
+	mutex_lock(&kvs_devs_lock);
+	list_for_each_entry(other, &kvs_devs, node)
+		n += uid_eq(other->opener, dev->opener);
+	if (!max || n < max || capable(CAP_SYS_RESOURCE)) {
+		dev->id = kvs_next_id++;
+		list_add_tail(&dev->node, &kvs_devs);
+	} else {
+		ret = -EMFILE;
+	}
+	mutex_unlock(&kvs_devs_lock);
+	return ret;
+}
+
+/**
+ * kvs_dev_init() - begin a device's life
+ * @dev: zeroed
+ * @ops: its kind
+ * @nr_vqs: its queues
+ *
+ * It is the user's who opens it, until it is closed, whoever uses it.
+ *
+ * Return: 0, -ENOMEM, or -EMFILE when the user has too many.
+ */
 int kvs_dev_init(struct kvs_dev *dev, const struct kvs_dev_ops *ops, u32 nr_vqs)
 {
+	int ret = -ENOMEM;
 	u32 i;
 
 	dev->ops = ops;
@@ -31,18 +73,20 @@ int kvs_dev_init(struct kvs_dev *dev, const struct kvs_dev_ops *ops, u32 nr_vqs)
 	dev->nr_vqs = nr_vqs;
 	dev->workers = kcalloc(kvs_dev_max_workers(dev), sizeof(*dev->workers),
 			       GFP_KERNEL_ACCOUNT);
-	if (!dev->workers) {
-		kvfree(dev->vqs);
-		return -ENOMEM;
-	}
+	if (!dev->workers)
+		goto err;
 	for (i = 0; i < nr_vqs; i++)
 		kvs_vq_init(&dev->vqs[i], dev, i);
-
-	mutex_lock(&kvs_devs_lock);
-	dev->id = kvs_next_id++;
-	list_add_tail(&dev->node, &kvs_devs);
-	mutex_unlock(&kvs_devs_lock);
+	dev->opener = current_uid();
+	ret = dev_register(dev);
+	if (ret)
+		goto err;
 	return 0;
+
+err:
+	kfree(dev->workers);
+	kvfree(dev->vqs);
+	return ret;
 }
 
 /* Undoes kvs_dev_init(); the device has no owner. */
@@ -53,6 +97,42 @@ void kvs_dev_deinit(struct kvs_dev *dev)
 	mutex_unlock(&kvs_devs_lock);
 	kfree(dev->workers);
 	kvfree(dev->vqs);
+}
+
+/**
+ * kvs_dev_charge_worker() - may the owner have another worker?
+ * @dev: owned
+ *
+ * A worker is a thread more that the system has for its owner's sake: no user
+ * has more of them than the caller may have processes (RLIMIT_NPROC).
+ *
+ * Context: the owner's, under dev->lock. Return: 0 or -EAGAIN, as fork() does.
+ */
+int kvs_dev_charge_worker(struct kvs_dev *dev)
+{
+	kuid_t uid = current_uid();
+	struct kvs_dev *other;
+	unsigned long n = 0;
+	int ret = -EAGAIN;
+
+	mutex_lock(&kvs_devs_lock);
+	list_for_each_entry(other, &kvs_devs, node)
+		if (other->nr_workers && uid_eq(other->payer, uid))
+			n += other->nr_workers;
+	if (n < rlimit(RLIMIT_NPROC) || capable(CAP_SYS_RESOURCE)) {
+		dev->payer = uid;
+		dev->nr_workers++;
+		ret = 0;
+	}
+	mutex_unlock(&kvs_devs_lock);
+	return ret;
+}
+
+void kvs_dev_uncharge_worker(struct kvs_dev *dev)
+{
+	mutex_lock(&kvs_devs_lock);
+	dev->nr_workers--;
+	mutex_unlock(&kvs_devs_lock);
 }
 
 /* For people: what the device is attached to, "" for nothing. */

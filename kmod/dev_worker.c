@@ -26,6 +26,7 @@ static struct kvs_worker *worker_add(struct kvs_dev *dev, bool only)
 	struct kvs_worker *worker;
 	char name[32];
 	u32 id = 0;
+	int ret;
 
 	while (id < kvs_dev_max_workers(dev) && dev->workers[id])
 		id++;
@@ -36,9 +37,14 @@ static struct kvs_worker *worker_add(struct kvs_dev *dev, bool only)
 	else
 		snprintf(name, sizeof(name), "%s-%u.%u", dev->ops->name,
 			 dev->id, id);
+	ret = kvs_dev_charge_worker(dev);
+	if (ret)
+		return ERR_PTR(ret);
 	worker = kvs_worker_create(dev->mm, name);
-	if (IS_ERR(worker))
+	if (IS_ERR(worker)) {
+		kvs_dev_uncharge_worker(dev);
 		return worker;
+	}
 	worker->id = id;
 	dev->workers[id] = worker;
 	return worker;
@@ -48,6 +54,7 @@ static void worker_del(struct kvs_dev *dev, struct kvs_worker *worker)
 {
 	dev->workers[worker->id] = NULL;
 	kvs_worker_destroy(worker);
+	kvs_dev_uncharge_worker(dev);
 }
 
 static bool worker_in_use(const struct kvs_dev *dev,

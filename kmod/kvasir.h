@@ -296,6 +296,9 @@ struct kvs_dev_ops {
  * @lock: control path
  * @mm: owner's address space, referenced (mmget); NULL without owner
  * @pid: owner's process id, for reports
+ * @opener: whose device it is, see kvs_dev_init()
+ * @payer: the owner's user, whose the workers are; under kvs_devs_lock
+ * @nr_workers: ditto
  * @features: negotiated
  * @backend_features: acknowledged
  * @mem: guest memory; never NULL while owned
@@ -314,6 +317,9 @@ struct kvs_dev {
 	struct mutex lock;	/* control path; outermost */
 	struct mm_struct *mm;
 	pid_t pid;
+	kuid_t opener;
+	kuid_t payer;
+	u32 nr_workers;
 	u64 features;
 	u64 backend_features;
 	struct kvs_mem *mem;
@@ -330,6 +336,8 @@ struct kvs_dev {
 int kvs_dev_init(struct kvs_dev *dev, const struct kvs_dev_ops *ops,
 		 u32 nr_vqs);
 void kvs_dev_deinit(struct kvs_dev *dev);
+int kvs_dev_charge_worker(struct kvs_dev *dev);
+void kvs_dev_uncharge_worker(struct kvs_dev *dev);
 void kvs_dev_name_backend(struct kvs_dev *dev, const char *name);
 int kvs_dev_check_owner(const struct kvs_dev *dev);
 long kvs_dev_ioctl(struct kvs_dev *dev, unsigned int cmd, void __user *argp);
