@@ -164,8 +164,11 @@ bool kvs_blk_bio_start(struct kvs_blk_io *io)
 
 /**
  * kvs_blk_bio_poll() - find completions that nobody will announce
- * @q: its oldest bio is polled for, so that each has its turn, whatever
- *	hardware queue it is in
+ * @q: its oldest bio with the driver is polled for, so that each has its turn,
+ *	whatever hardware queue it is in
+ *
+ * Some are not with the driver yet, while younger ones are: a scheduler sorts.
+ * Of bios that were merged the first sector's has the cookie.
  *
  * Context: the queue's worker, without a plug. A bio that the block layer
  * decided to announce after all (it was split) is found in @q->done like others.
@@ -175,8 +178,12 @@ void kvs_blk_bio_poll(struct kvs_blkq *q)
 	struct kvs_blk_io *io;
 	int i;
 
-	io = list_first_entry_or_null(&q->polled, struct kvs_blk_io, list);
-	for (i = 0; io && i < POLL_LOOKS && llist_empty(&q->done); i++)
+	list_for_each_entry(io, &q->polled, list)
+		if (READ_ONCE(io->bio.bi_cookie) != BLK_QC_T_NONE)
+			break;
+	if (list_entry_is_head(io, &q->polled, list))
+		return;
+	for (i = 0; i < POLL_LOOKS && llist_empty(&q->done); i++)
 		bio_poll(&io->bio, NULL, BLK_POLL_ONESHOT);
 }
 
