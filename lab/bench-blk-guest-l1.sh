@@ -31,19 +31,20 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# launch COMMAND...: the next guest, its console on a fifo and a file
+# launch COMMAND...: guest $n, its console on a fifo and a file
 launch() {
-	local n=${#pids[@]} fifo
+	local fifo
+	rm -f "/tmp/console$n"
 	mkfifo "/tmp/console$n"
 	# for reading, too: its end never closes
 	exec {fifo}<>"/tmp/console$n"
-	fifos+=("$fifo")
+	fifos[n]=$fifo
 	"$@" <&"$fifo" >"$OUT/console$n.txt" 2>"$OUT/run$n.txt" &
-	pids+=($!)
+	pids[n]=$!
 }
 
 by_kvasir() {
-	launch "$kvasir" run --name "bench${#pids[@]}" --kernel "$kernel" --initrd "$initrd" \
+	launch "$kvasir" run --name "bench$n" --kernel "$kernel" --initrd "$initrd" \
 		--cpus 1 --mem 256M --append "$append" --disk "$1,backend=$2"
 }
 
@@ -90,16 +91,31 @@ answer() {
 
 exits() { cat "/sys/kernel/debug/kvm/${pids[$1]}"-*/exits; }
 
+# drop N: a guest that no longer answers would cost every round two minutes
+drop() {
+	local n all=("${running[@]}")
+	[ "$1" != 0 ] || exit 1		# nothing is left to compare
+	running=()
+	for n in "${all[@]}"; do
+		[ "$n" = "$1" ] || running+=("$n")
+	done
+}
+
 # ask N OP DEPTH: the figures of one run in a guest
 ask() {
 	local before text
 	tag=$((tag + 1))
 	before=$(exits "$1")
 	echo "run$tag $2 $3 $seconds" >&"${fifos[$1]}"
-	text=$(answer "$1" "run$tag" 120) || text="no answer"
+	text=$(answer "$1" "run$tag" 60) || text="no answer"
 	case $text in
 	"{"*) text="${text%\}},\"exits\":$(($(exits "$1") - before))}" ;;
-	*) text="# SKIP ${names[$1]}: $text"; failed=1 ;;
+	*)
+		say "${names[$1]}: $text: $(tail -n 2 "$OUT/run$1.txt")"
+		text="# SKIP ${names[$1]}: $text"
+		failed=1
+		drop "$1"
+		;;
 	esac
 	figures=$text
 }
@@ -109,7 +125,7 @@ round() {
 	local case=$1 pair=$2 n ours=''
 	for n in "${running[@]}"; do
 		ask "$n" "$3" "$4"
-		[ "$pair" != 0 ] || continue
+		[ "$pair" != 0 ] || [ "${figures:0:1}" = "#" ] || continue
 		if [ "$n" = 0 ]; then
 			ours=$figures
 			continue
@@ -119,27 +135,44 @@ round() {
 	done >>"$OUT/raw.txt"
 }
 
+# start N: that guest
+start() {
+	local n=$1
+	case ${names[n]} in
+	ours) by_kvasir /dev/nullb0 kvasir ;;
+	user) by_kvasir /dev/nullb1 user ;;
+	qemu-native) virtio /dev/nullb2 native ;;
+	qemu-io_uring) virtio /dev/nullb3 io_uring ;;
+	vfio-nvme) by_qemu -device "vfio-pci,host=$nvme" ;;
+	esac
+}
+
+# up N: once it is. Nested emulation loses a guest now and then: a second try.
+up() {
+	local try text
+	for try in 1 2; do
+		if text=$(answer "$1" up 90); then
+			running+=("$1")
+			say "${names[$1]} is up with $text"
+			return
+		fi
+		say "${names[$1]} did not come up: $(tail -n 2 "$OUT/run$1.txt")"
+		kill -9 "${pids[$1]}" 2>/dev/null
+		wait "${pids[$1]}" 2>/dev/null
+		[ $try = 2 ] || start "$1"
+	done
+	failed=1
+}
+
 say "five guests"
 modprobe null_blk nr_devices=4 gb=1 bs=512 queue_mode=2 irqmode=0 submit_queues=1 || exit
-by_kvasir /dev/nullb0 kvasir
-by_kvasir /dev/nullb1 user
-virtio /dev/nullb2 native
-virtio /dev/nullb3 io_uring
-if nvme=$(passed_through); then
-	by_qemu -device "vfio-pci,host=$nvme"
-else
+if ! nvme=$(passed_through); then
 	say "no NVMe to pass through"
 	failed=1
+	unset 'names[4]'
 fi
-for n in "${!pids[@]}"; do
-	if text=$(answer "$n" up 300); then
-		running+=("$n")
-		say "${names[n]} is up with $text"
-	else
-		say "${names[n]} did not come up: $(tail -n 2 "$OUT/run$n.txt")"
-		failed=1
-	fi
-done
+for n in "${!names[@]}"; do start "$n"; done
+for n in "${!names[@]}"; do up "$n"; done
 [ "${running[0]:-}" = 0 ] || exit 1
 for case; do
 	say "$case"

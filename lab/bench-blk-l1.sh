@@ -152,7 +152,7 @@ for case; do
 	insn_per_io_qd32) doors "$case" nullb -b 32 -c 8000 read ;;
 	insn_per_io_write_qd32) doors "$case" nullb -b 32 -c 8000 write ;;
 	insn_per_io_128k) doors "$case" ram -b 8 -s 131072 -S -c 1000 read ;;
-	insn_profile) profiles 1 20000; profiles 32 60000 ;;
+	insn_profile) profiles 1 8000; profiles 32 24000 ;;
 	paced_20k) doors "$case" nullb -R 20000 -c 4000 read ;;
 	scale_queues_*) doors "$case" nullb -q "${case##*_}" -b 16 -c 8000 read ;;
 	scale_disks_*) many "$case" "${case##*_}" ;;

@@ -124,16 +124,16 @@ def earlier(path, kernel, cases):
 
 
 def tell(rows):
-    print(f"{'case':28}{'peer':14}{'ours':>12}{'peer':>12}{'ratio':>8}{'+-':>7}  lead")
+    print(f"{'case':32}{'peer':14}{'ours':>12}{'peer':>12}{'ratio':>8}{'+-':>7}  lead")
     for r in rows:
         if "ours" not in r:
-            print(f"{r['case']:28}{r['peer_name']:14}not measured: {r['skipped']}")
+            print(f"{r['case']:32}{r['peer_name']:14}not measured: {r['skipped']}")
             continue
         lead = ""
         if r["lead"] is not None:
             sign = "<=" if r["better"] == "less" else ">="
             lead = f"{sign} {r['lead']}  {'met' if r['met'] else 'missed'}"
-        print(f"{r['case']:28}{r['peer_name']:14}{r['ours']:12.1f}{r['peer']:12.1f}"
+        print(f"{r['case']:32}{r['peer_name']:14}{r['ours']:12.1f}{r['peer']:12.1f}"
               f"{r['ratio']:8.3f}{r['spread']:7.3f}  {lead}")
 
 

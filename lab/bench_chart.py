@@ -9,7 +9,7 @@ as good and half as good are as far from the line.
 import html
 import math
 
-LEFT, RIGHT, TOP, STEP, BAR = 290, 330, 84, 24, 13
+LEFT, RIGHT, TOP, STEP, BAR = 320, 330, 84, 24, 13
 PLOT = 460
 TICKS = (0.125, 0.25, 0.5, 0.8, 1, 1.25, 2, 3, 4, 6, 8)
 MOST = 8    # a longer bar is cut, or it would squeeze all others
