@@ -133,7 +133,8 @@ def tell(rows):
         if r["lead"] is not None:
             sign = "<=" if r["better"] == "less" else ">="
             lead = f"{sign} {r['lead']}  {'met' if r['met'] else 'missed'}"
-        print(f"{r['case']:32}{r['peer_name']:14}{r['ours']:12.1f}{r['peer']:12.1f}"
+        ours, peer = map(bench_chart.number, (r["ours"], r["peer"]))
+        print(f"{r['case']:32}{r['peer_name']:14}{ours:>12}{peer:>12}"
               f"{r['ratio']:8.3f}{r['spread']:7.3f}  {lead}")
 
 

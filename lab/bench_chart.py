@@ -25,7 +25,8 @@ def factor(row, ratio):
 def number(value):
     if value >= 100000:
         return f"{value / 1000:.0f}k"
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:.{digits}f}"
 
 
 class Scale:
