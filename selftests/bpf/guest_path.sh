@@ -154,7 +154,7 @@ import json, sys
 t = json.load(open(sys.argv[1]))
 assert len(t["vms"]) == 1 and t["vms"][0]["name"] == sys.argv[2], t["vms"]
 vm = t["vms"][0]
-devices = {s.get("device") for s in vm["by_address"] if s["kind"] == "mmio-write"}
+devices = {s.get("device") for s in vm["by_address"] if s["kind"] == "port-out"}
 assert any(d and d.startswith("disk0 queue") for d in devices), devices
 halted = [r for r in vm["reasons"] if r["idle"]]
 for r in vm["reasons"]:

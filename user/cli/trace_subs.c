@@ -58,27 +58,46 @@ void trace_sub_text(char buf[TRACE_SUB_MAX], const struct trace_sub *s)
 			 kinds[s->sub].text : "?", s->value);
 }
 
-/* Which queue or device of @devs is at @address? */
+static bool is_port(const struct trace_sub *s)
+{
+	return s->sub == EXITS_SUB_PORT_IN || s->sub == EXITS_SUB_PORT_OUT;
+}
+
+/* Is it a doorbell of @dev? */
+static bool name_doorbell(struct trace_sub *s, struct json_object *dev,
+			  const char *name)
+{
+	struct json_object *bells;
+	size_t i;
+
+	if (!json_object_object_get_ex(dev, is_port(s) ? "doorbell_ports" :
+				       "doorbells", &bells) ||
+	    !json_object_is_type(bells, json_type_array))
+		return false;
+	for (i = 0; i < json_object_array_length(bells); i++) {
+		if (json_object_get_uint64(json_object_array_get_idx(bells, i)) !=
+		    s->value)
+			continue;
+		snprintf(s->device, sizeof(s->device), "%s queue %zu", name, i);
+		return true;
+	}
+	return false;
+}
+
+/* Which queue or device of @devs is at the address or port? */
 static void name_address(struct trace_sub *s, struct json_object *devs)
 {
-	struct json_object *dev, *bells, *name, *bar, *size;
-	size_t i, k;
+	struct json_object *dev, *name, *bar, *size;
+	size_t i;
 
 	for (i = 0; i < json_object_array_length(devs); i++) {
 		dev = json_object_array_get_idx(devs, i);
-		if (!json_object_object_get_ex(dev, "name", &name) ||
-		    !json_object_object_get_ex(dev, "doorbells", &bells) ||
-		    !json_object_is_type(bells, json_type_array))
+		if (!json_object_object_get_ex(dev, "name", &name))
 			continue;
-		for (k = 0; k < json_object_array_length(bells); k++) {
-			if (json_object_get_uint64(json_object_array_get_idx(bells, k)) !=
-			    s->value)
-				continue;
-			snprintf(s->device, sizeof(s->device), "%s queue %zu",
-				 json_object_get_string(name), k);
+		if (name_doorbell(s, dev, json_object_get_string(name)))
 			return;
-		}
-		if (!json_object_object_get_ex(dev, "bar", &bar) ||
+		if (is_port(s) ||
+		    !json_object_object_get_ex(dev, "bar", &bar) ||
 		    !json_object_object_get_ex(dev, "bar_size", &size))
 			continue;
 		if (s->value - json_object_get_uint64(bar) >=
@@ -106,7 +125,8 @@ static void name_addresses(struct trace_vm *vm)
 	    json_object_object_get_ex(reply, "devices", &devs) &&
 	    json_object_is_type(devs, json_type_array))
 		for (i = 0; i < vm->n_subs; i++)
-			if (vm->sub[i].sub == EXITS_SUB_MMIO_READ ||
+			if (is_port(&vm->sub[i]) ||
+			    vm->sub[i].sub == EXITS_SUB_MMIO_READ ||
 			    vm->sub[i].sub == EXITS_SUB_MMIO_WRITE)
 				name_address(&vm->sub[i], devs);
 	json_object_put(reply);

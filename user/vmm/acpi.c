@@ -205,6 +205,7 @@ static void describe_pci(struct aml *a)
 	crs = aml_crs(a);
 	aml_res_bus_range(a, 0, 0);
 	aml_res_io(a, 0xcf8, 8);
+	aml_res_port_range(a, VM_PORTS_BASE, VM_PORTS_BASE + VM_PORTS_SIZE - 1);
 	aml_res_memory_range(a, VM_MMIO_BASE, VM_MMIO_BASE + VM_MMIO_SIZE - 1);
 	aml_crs_end(a, crs);
 	aml_end(a, dev);

@@ -29,9 +29,11 @@
 #define RES_WORD	0x88
 
 #define RANGE_MEMORY	0
+#define RANGE_PORTS	1
 #define RANGE_BUS	2
 #define RANGE_FIXED	0x0c	/* producer, minimum and maximum fixed */
 #define MEM_READ_WRITE	0x01
+#define PORTS_ALL	0x03	/* ISA's and others */
 
 static void put(struct aml *a, const void *data, size_t len)
 {
@@ -226,18 +228,29 @@ void aml_res_memory32_fixed(struct aml *a, uint32_t base, uint32_t size)
 	dword(a, size);
 }
 
-void aml_res_bus_range(struct aml *a, uint16_t first, uint16_t last)
+static void word_range(struct aml *a, uint8_t kind, uint8_t flags,
+		       uint16_t first, uint16_t last)
 {
 	byte(a, RES_WORD);
 	word(a, 13);
-	byte(a, RANGE_BUS);
+	byte(a, kind);
 	byte(a, RANGE_FIXED);
-	byte(a, 0);
+	byte(a, flags);
 	word(a, 0);		/* granularity */
 	word(a, first);
 	word(a, last);
 	word(a, 0);		/* translation */
 	word(a, last - first + 1);
+}
+
+void aml_res_bus_range(struct aml *a, uint16_t first, uint16_t last)
+{
+	word_range(a, RANGE_BUS, 0, first, last);
+}
+
+void aml_res_port_range(struct aml *a, uint16_t first, uint16_t last)
+{
+	word_range(a, RANGE_PORTS, PORTS_ALL, first, last);
 }
 
 void aml_res_memory_range(struct aml *a, uint32_t first, uint32_t last)

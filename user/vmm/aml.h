@@ -40,6 +40,7 @@ void aml_res_irq(struct aml *a, unsigned int irq);
 void aml_res_memory32_fixed(struct aml *a, uint32_t base, uint32_t size);
 /* Windows a bus passes on. */
 void aml_res_bus_range(struct aml *a, uint16_t first, uint16_t last);
+void aml_res_port_range(struct aml *a, uint16_t first, uint16_t last);
 void aml_res_memory_range(struct aml *a, uint32_t first, uint32_t last);
 
 #endif /* KVASIR_AML_H */

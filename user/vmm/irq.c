@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "vm.h"
 
@@ -110,20 +111,30 @@ void irq_destroy(struct vm *vm)
 	vm->routes = NULL;
 }
 
-int vm_ioeventfd(struct vm *vm, uint64_t gpa, unsigned int len, int fd,
-		 bool add)
+void vm_signal(int fd)
+{
+	uint64_t one = 1;
+
+	/* cannot fail: the counter would have to reach 2^64 */
+	if (write(fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+int vm_ioeventfd(struct vm *vm, const struct bus *bus, uint64_t addr,
+		 unsigned int len, int fd, bool add)
 {
 	struct kvm_ioeventfd arg = {
-		.addr = gpa,
+		.addr = addr,
 		.len = len,
 		.fd = fd,
-		.flags = add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
+		.flags = (add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN) |
+			 (bus == vm->pio ? KVM_IOEVENTFD_FLAG_PIO : 0),
 	};
 
 	if (ioctl(vm->fd, KVM_IOEVENTFD, &arg) < 0)
 		return vmm_err(vm, -errno, "KVM_IOEVENTFD %s 0x%llx: %s",
 			       add ? "at" : "off",
-			       (unsigned long long)gpa, strerror(errno));
+			       (unsigned long long)addr, strerror(errno));
 	return 0;
 }
 

@@ -9,7 +9,7 @@
  * accessed without it.
  *
  * There is no firmware: BARs get their addresses here, the guest may move
- * them within the MMIO window.
+ * them within the windows for memory and for ports.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -33,6 +33,7 @@ struct pci_host {
 	struct pci_dev *slots[NR_SLOTS];
 	uint32_t address;		/* last written to 0xcf8 */
 	uint64_t next_bar;		/* first MMIO address not given out */
+	uint64_t next_port;		/* first port not given out */
 	struct pci_dev *bridge;
 };
 
@@ -60,58 +61,104 @@ static void put32(uint8_t *p, uint32_t v)
 
 /* ---- BARs ---- */
 
+static bool is_ports(const struct pci_bar *bar)
+{
+	return bar->type & PCI_BASE_ADDRESS_SPACE_IO;
+}
+
+static struct bus *bar_bus(const struct pci_dev *dev, const struct pci_bar *bar)
+{
+	return is_ports(bar) ? dev->vm->pio : dev->vm->mmio;
+}
+
+/* The window of its kind: does it lie within? */
+static bool bar_fits(const struct pci_bar *bar, uint64_t addr)
+{
+	uint64_t base = is_ports(bar) ? VM_PORTS_BASE : VM_MMIO_BASE;
+	uint64_t size = is_ports(bar) ? VM_PORTS_SIZE : VM_MMIO_SIZE;
+
+	return addr >= base && addr <= base + size - bar->size;
+}
+
 static uint64_t bar_address(const struct pci_dev *dev,
 			    const struct pci_bar *bar)
 {
-	uint64_t addr = get32(dev->cfg + bar->reg) & ~0xfU;
+	uint16_t decodes = is_ports(bar) ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+	uint64_t addr = get32(dev->cfg + bar->reg) &
+			~(uint32_t)(is_ports(bar) ? 3 : 15);
 
-	if (bar->is64)
+	if (bar->type & PCI_BASE_ADDRESS_MEM_TYPE_64)
 		addr |= (uint64_t)get32(dev->cfg + bar->reg + 4) << 32;
-	if (!(get16(dev->cfg + PCI_COMMAND) & PCI_COMMAND_MEMORY))
+	if (!(get16(dev->cfg + PCI_COMMAND) & decodes))
 		return 0;
 	/* all ones while the guest sizes it, or nonsense: answer nowhere */
-	if (addr < VM_MMIO_BASE || addr > VM_MMIO_BASE + VM_MMIO_SIZE -
-	    bar->size)
-		return 0;
-	return addr;
+	return bar_fits(bar, addr) ? addr : 0;
 }
 
-static void bar_update(struct pci_dev *dev, struct pci_bar *bar)
+/* Returns whether it moved. */
+static bool bar_update(struct pci_dev *dev, struct pci_bar *bar)
 {
 	uint64_t addr = bar->size ? bar_address(dev, bar) : 0;
+	struct bus *bus = bar_bus(dev, bar);
 
 	if (addr == bar->mapped)
-		return;
+		return false;
 	if (bar->mapped)
-		bus_remove(dev->vm->mmio, bar->mapped);
+		bus_remove(bus, bar->mapped);
 	/* on top of another device's BAR: the guest gets what it asked for */
-	if (addr && bus_add(dev->vm->mmio, addr, bar->size, bar->fn, bar->ctx))
+	if (addr && bus_add(bus, addr, bar->size, bar->fn, bar->ctx))
 		addr = 0;
 	bar->mapped = addr;
-	if (bar == &dev->bar[0])
-		dev->ops->bar_moved(dev->ctx, addr);
+	return true;
 }
 
-static int bar_init(struct pci_dev *dev, struct pci_bar *bar, unsigned int nr,
-		    uint64_t size, bool is64, bus_fn fn, void *ctx)
+static void bars_update(struct pci_dev *dev)
+{
+	if (bar_update(dev, &dev->memory))
+		dev->ops->bar_moved(dev->ctx, dev->memory.mapped);
+	if (bar_update(dev, &dev->ports))
+		dev->ops->ports_moved(dev->ctx, dev->ports.mapped);
+	bar_update(dev, &dev->msix_bar);
+}
+
+/* @bar has size, type, fn and ctx; it gets register @nr and an address. */
+static int bar_init(struct pci_dev *dev, struct pci_bar *bar, unsigned int nr)
 {
 	struct pci_host *host = dev->vm->pci;
-	unsigned int reg = PCI_BASE_ADDRESS_0 + 4 * nr;
-	uint64_t addr = (host->next_bar + size - 1) & ~(size - 1);
+	uint64_t *next = is_ports(bar) ? &host->next_port : &host->next_bar;
+	uint64_t addr = (*next + bar->size - 1) & ~(bar->size - 1);
 
-	if (addr > VM_MMIO_BASE + VM_MMIO_SIZE - size)
+	if (!bar_fits(bar, addr))
 		return vmm_err(dev->vm, -ENOSPC,
 			       "PCI: no room for another device's registers");
-	host->next_bar = addr + size;
-	*bar = (struct pci_bar) {
-		.size = size, .reg = reg, .is64 = is64, .fn = fn, .ctx = ctx,
-	};
-	put32(dev->cfg + reg, addr |
-	      (is64 ? PCI_BASE_ADDRESS_MEM_TYPE_64 : 0));
-	put32(dev->wmask + reg, ~(size - 1));
-	if (is64)
-		put32(dev->wmask + reg + 4, UINT32_MAX);
+	*next = addr + bar->size;
+	bar->reg = PCI_BASE_ADDRESS_0 + 4 * nr;
+	put32(dev->cfg + bar->reg, addr | bar->type);
+	put32(dev->wmask + bar->reg, ~(bar->size - 1));
+	if (bar->type & PCI_BASE_ADDRESS_MEM_TYPE_64)
+		put32(dev->wmask + bar->reg + 4, UINT32_MAX);
 	return 0;
+}
+
+/* The device's own: memory, and ports if it wants some. */
+static int own_bars(struct pci_dev *dev, const struct pci_dev_desc *desc)
+{
+	int ret = 0;
+
+	dev->memory = (struct pci_bar) {
+		.size = desc->bar_size, .type = PCI_BASE_ADDRESS_MEM_TYPE_64,
+		.fn = desc->bar_size ? desc->ops->bar : NULL, .ctx = desc->ctx,
+	};
+	dev->ports = (struct pci_bar) {
+		.size = desc->ports_size, .type = PCI_BASE_ADDRESS_SPACE_IO,
+		.fn = desc->ports_size ? desc->ops->ports : NULL,
+		.ctx = desc->ctx,
+	};
+	if (desc->bar_size)
+		ret = bar_init(dev, &dev->memory, 0);
+	if (!ret && desc->ports_size)
+		ret = bar_init(dev, &dev->ports, PCI_PORTS_BAR);
+	return ret;
 }
 
 /* ---- configuration space ---- */
@@ -150,10 +197,8 @@ static void cfg_write(struct pci_dev *dev, unsigned int offset, void *data,
 				       (from[i] & mask);
 	}
 	if (touches(offset, len, PCI_COMMAND, 2) ||
-	    touches(offset, len, PCI_BASE_ADDRESS_0, 24)) {
-		bar_update(dev, &dev->bar[0]);
-		bar_update(dev, &dev->bar[1]);
-	}
+	    touches(offset, len, PCI_BASE_ADDRESS_0, 24))
+		bars_update(dev);
 	if (dev->msix_cap && touches(offset, len, dev->msix_cap +
 				     PCI_MSIX_FLAGS, 2))
 		pci_msix_control(dev, get16(dev->cfg + dev->msix_cap +
@@ -272,8 +317,10 @@ static int add_msix(struct pci_dev *dev, unsigned int vectors)
 	put16(body, vectors - 1);
 	put32(body + PCI_MSIX_TABLE - 2, MSIX_BAR);
 	put32(body + PCI_MSIX_PBA - 2, MSIX_PBA_AT | MSIX_BAR);
-	ret = bar_init(dev, &dev->bar[1], MSIX_BAR, MSIX_SIZE, false,
-		       pci_msix_bar, dev);
+	dev->msix_bar = (struct pci_bar) {
+		.size = MSIX_SIZE, .fn = pci_msix_bar, .ctx = dev,
+	};
+	ret = bar_init(dev, &dev->msix_bar, MSIX_BAR);
 	if (ret)
 		return ret;
 	ret = add_cap(dev, PCI_CAP_ID_MSIX, body, sizeof(body));
@@ -292,7 +339,7 @@ static void fill_header(struct pci_dev *dev, const struct pci_dev_desc *desc)
 	put32(dev->cfg + PCI_CLASS_REVISION, desc->class_rev);
 	put16(dev->cfg + PCI_SUBSYSTEM_VENDOR_ID, desc->subvendor);
 	put16(dev->cfg + PCI_SUBSYSTEM_ID, desc->subdevice);
-	put16(dev->wmask + PCI_COMMAND, PCI_COMMAND_MEMORY |
+	put16(dev->wmask + PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
 	      PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE);
 	dev->wmask[PCI_CACHE_LINE_SIZE] = 0xff;
 	dev->wmask[PCI_INTERRUPT_LINE] = 0xff;
@@ -329,9 +376,7 @@ int pci_dev_create(struct vm *vm, const struct pci_dev_desc *desc,
 	ret = pci_msix_init(dev, desc->msix_vectors);
 	if (ret)
 		goto err_free;
-	if (desc->bar_size)
-		ret = bar_init(dev, &dev->bar[0], 0, desc->bar_size, true,
-			       desc->ops->bar, desc->ctx);
+	ret = own_bars(dev, desc);
 	if (!ret && desc->msix_vectors)
 		ret = add_msix(dev, desc->msix_vectors);
 	if (ret)
@@ -354,13 +399,14 @@ err_free:
 /* vCPUs do not run (any more). */
 void pci_dev_destroy(struct pci_dev *dev)
 {
-	unsigned int i;
-
 	if (!dev)
 		return;
-	for (i = 0; i < 2; i++)
-		if (dev->bar[i].mapped)
-			bus_remove(dev->vm->mmio, dev->bar[i].mapped);
+	if (dev->memory.mapped)
+		bus_remove(dev->vm->mmio, dev->memory.mapped);
+	if (dev->ports.mapped)
+		bus_remove(dev->vm->pio, dev->ports.mapped);
+	if (dev->msix_bar.mapped)
+		bus_remove(dev->vm->mmio, dev->msix_bar.mapped);
 	dev->vm->pci->slots[dev->slot] = NULL;
 	pci_msix_deinit(dev);
 	free(dev);
@@ -386,6 +432,7 @@ int pci_host_create(struct vm *vm)
 		return vmm_err(vm, -ENOMEM, "PCI: out of memory");
 	pthread_mutex_init(&host->lock, NULL);
 	host->next_bar = VM_MMIO_BASE;
+	host->next_port = VM_PORTS_BASE;
 	vm->pci = host;
 	ret = pci_dev_create(vm, &bridge, &host->bridge);
 	if (!ret)

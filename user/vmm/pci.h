@@ -5,6 +5,7 @@
 
 #include "vm.h"
 
+#define PCI_PORTS_BAR	4
 #define PCI_MSIX_MAX	65	/* 64 queues and the configuration vector */
 
 struct pci_dev;
@@ -13,10 +14,12 @@ struct pci_dev_ops {
 	/* An access inside the device's one memory BAR (BAR 0), outside the
 	 * MSI-X table, which pci.c serves itself.
 	 */
-	void (*bar)(void *ctx, uint64_t offset, void *data, unsigned int len,
-		    bool write);
+	bus_fn bar;
 	/* BAR 0 now answers at @gpa (0: not at all, memory decoding off). */
 	void (*bar_moved)(void *ctx, uint64_t gpa);
+	/* The same of its ports (BAR 4). */
+	bus_fn ports;
+	void (*ports_moved)(void *ctx, uint64_t port);
 };
 
 struct pci_dev_desc {
@@ -24,6 +27,7 @@ struct pci_dev_desc {
 	uint16_t vendor, device, subvendor, subdevice;
 	uint32_t class_rev;	/* class code << 8 | revision */
 	uint32_t bar_size;	/* of the device's own part, power of two */
+	uint32_t ports_size;	/* power of two, 256 at the most; 0: none */
 	unsigned int msix_vectors;
 	const struct pci_dev_ops *ops;
 	void *ctx;
@@ -32,7 +36,9 @@ struct pci_dev_desc {
 int pci_host_create(struct vm *vm);
 void pci_host_destroy(struct vm *vm);
 
-/* Next free slot of bus 0; BAR 0 is 64-bit memory, BAR 2 the MSI-X table. */
+/* Next free slot of bus 0; BAR 0 is 64-bit memory, BAR 2 the MSI-X table, BAR 4
+ * ports.
+ */
 int pci_dev_create(struct vm *vm, const struct pci_dev_desc *desc,
 		   struct pci_dev **out);
 void pci_dev_destroy(struct pci_dev *dev);

@@ -10,11 +10,11 @@
 #define MSIX_SIZE	0x1000	/* table at 0, PBA in the upper half */
 #define MSIX_PBA_AT	0x0800
 
-/* A memory BAR and where it answers now. */
+/* A BAR and where it answers now. */
 struct pci_bar {
 	uint64_t size;
 	unsigned int reg;	/* offset of its register */
-	bool is64;
+	uint32_t type;		/* the register's low bits */
 	uint64_t mapped;	/* 0: nowhere */
 	bus_fn fn;
 	void *ctx;
@@ -47,7 +47,7 @@ struct pci_dev {
 	pci_cap_fn hook;
 	const struct pci_dev_ops *ops;
 	void *ctx;
-	struct pci_bar bar[2];		/* the device's, MSI-X */
+	struct pci_bar memory, msix_bar, ports;
 	struct pci_msix msix;
 };
 

@@ -18,6 +18,7 @@
 #include "boot.h"
 #include "console.h"
 #include "control.h"
+#include "doorbell.h"
 #include "janitor.h"
 #include "pm.h"
 #include "run.h"
@@ -87,12 +88,24 @@ static uint64_t uptime_ms(const struct machine *m)
 }
 
 /* Also where the guest sees it, for those who trace its accesses. */
+/* An address for each queue, from @first on; none for 0. */
+static struct json_object *bells_info(const struct virtio_dev *d,
+				      uint64_t first)
+{
+	struct json_object *bells = json_object_new_array();
+	unsigned int i;
+
+	for (i = 0; first && i < d->nr_queues; i++)
+		json_object_array_add(bells, json_object_new_uint64(
+			first + i * DOORBELL_STRIDE));
+	return bells;
+}
+
 static struct json_object *dev_info(const struct virtio_dev *d)
 {
 	struct json_object *dev = json_object_new_object();
-	struct json_object *bells = json_object_new_array();
+	const struct doorbells *at = virtio_pci_doorbells(d);
 	uint64_t size, bar = virtio_pci_bar_gpa(d, &size);
-	unsigned int i;
 
 	json_object_object_add(dev, "name", json_object_new_string(d->name));
 	json_object_object_add(dev, "backend",
@@ -101,11 +114,11 @@ static struct json_object *dev_info(const struct virtio_dev *d)
 		json_object_object_add(dev, "bar", json_object_new_uint64(bar));
 		json_object_object_add(dev, "bar_size",
 				       json_object_new_uint64(size));
-		for (i = 0; i < d->nr_queues; i++)
-			json_object_array_add(bells, json_object_new_uint64(
-				virtio_pci_doorbell_gpa(d, i)));
 	}
-	json_object_object_add(dev, "doorbells", bells);
+	json_object_object_add(dev, "doorbells",
+			       bells_info(d, at ? at->gpa : 0));
+	json_object_object_add(dev, "doorbell_ports",
+			       bells_info(d, at ? at->port : 0));
 	return dev;
 }
 

@@ -303,11 +303,7 @@ static void queue_stop(struct soft_queue *q)
 
 static void wake(struct soft *soft)
 {
-	uint64_t one = 1;
-
-	/* cannot fail: the counter would have to reach 2^64 */
-	if (write(soft->wake_fd, &one, sizeof(one)) < 0)
-		return;
+	vm_signal(soft->wake_fd);
 }
 
 int soft_start(struct soft *soft)

@@ -15,6 +15,8 @@
 #define VIRTIO_QUEUE_MAX	1024	/* largest ring offered */
 
 /* One virtqueue as the driver set it up (virtio 1.2, 4.1.4.3). */
+struct doorbells;
+
 struct vq {
 	unsigned int index;
 	uint16_t size;
@@ -75,10 +77,9 @@ struct virtio_dev {
 /* Put @dev on the PCI bus. */
 int virtio_pci_create(struct virtio_dev *dev);
 void virtio_pci_destroy(struct virtio_dev *dev);
-/* Where the guest has put the registers and the doorbells; 0: nowhere. */
+/* Where the guest has put the registers (0: nowhere), and the doorbells. */
 uint64_t virtio_pci_bar_gpa(const struct virtio_dev *dev, uint64_t *size);
-uint64_t virtio_pci_doorbell_gpa(const struct virtio_dev *dev,
-				 unsigned int queue);
+const struct doorbells *virtio_pci_doorbells(const struct virtio_dev *dev);
 /* Bump the generation and raise the configuration interrupt; any thread. */
 void virtio_config_changed(struct virtio_dev *dev);
 /* Set DEVICE_NEEDS_RESET; from any thread. */

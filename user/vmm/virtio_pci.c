@@ -3,9 +3,11 @@
  * H1: virtio over PCI, modern interface only (virtio 1.2, 4.1).
  *
  * BAR 0 holds four structures, a page each: common configuration, ISR, device
- * configuration, and the doorbells, one address per queue. Doorbells are
- * ioeventfds and each queue has an interrupt vector of its own, so that no
- * request comes through this file.
+ * configuration, and the doorbells, one address per queue. BAR 4 has the
+ * doorbells once more, as ports, and the driver is told of these first: where
+ * memory accesses are decoded in software (AMD), KVM serves a port in a fraction
+ * of the time. Doorbells are ioeventfds and each queue has an interrupt vector of
+ * its own, so that no request comes through this file.
  *
  * Threads: every vCPU may call virtio_pci_bar() and the window of the PCI
  * configuration capability; all registers are under virtio_pci.lock, except
@@ -23,6 +25,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "doorbell.h"
 #include "virtio.h"
 
 #define BIT(n)		(1ULL << (n))
@@ -33,7 +36,6 @@
 #define BAR_NOTIFY	0x3000U
 #define BAR_SIZE	0x4000U
 #define BAR_PART	0x1000U
-#define NOTIFY_STRIDE	4U	/* bytes between two doorbells */
 
 #define PCI_VENDOR_VIRTIO	0x1af4
 #define PCI_DEVICE_VIRTIO	0x1040	/* + device id; 4.1.2 */
@@ -48,7 +50,8 @@ struct virtio_pci {
 	pthread_mutex_t lock;
 	unsigned int vectors;
 	int silent_fd;		/* call eventfd of queues without vector */
-	uint64_t bar_gpa;	/* doorbells are registered there; 0: nowhere */
+	uint64_t bar_gpa;	/* 0: nowhere */
+	struct doorbells bells;
 
 	uint32_t device_feature_select;
 	uint32_t driver_feature_select;
@@ -67,22 +70,13 @@ struct virtio_pci {
 
 /* ---- interrupts ---- */
 
-static void fd_signal(int fd)
-{
-	uint64_t one = 1;
-
-	/* cannot fail: the counter would have to reach 2^64 */
-	if (write(fd, &one, sizeof(one)) < 0)
-		return;
-}
-
 static void config_interrupt(struct virtio_pci *t)
 {
 	uint16_t vector = atomic_load(&t->config_vector);
 
 	atomic_fetch_or(&t->isr, ISR_CONFIG);
 	if (vector < t->vectors)
-		fd_signal(pci_msix_fd(t->pci, vector));
+		vm_signal(pci_msix_fd(t->pci, vector));
 }
 
 void virtio_config_changed(struct virtio_dev *dev)
@@ -402,15 +396,6 @@ static void device_config(struct virtio_pci *t, uint32_t off, void *data,
 		dev->ops->config_write(dev, off, data, len);
 }
 
-/* Only while the doorbells are not ioeventfds, or through the window. */
-static void doorbell(struct virtio_pci *t, uint32_t off)
-{
-	uint32_t queue = off / NOTIFY_STRIDE;
-
-	if (off % NOTIFY_STRIDE == 0 && queue < t->dev->nr_queues)
-		fd_signal(t->dev->vqs[queue].kick_fd);
-}
-
 static void virtio_pci_bar(void *ctx, uint64_t offset, void *data,
 			   unsigned int len, bool write)
 {
@@ -441,26 +426,36 @@ static void virtio_pci_bar(void *ctx, uint64_t offset, void *data,
 		break;
 	case BAR_NOTIFY:
 		if (write)
-			doorbell(t, off);
+			doorbells_ring(&t->bells, off);
 		break;
 	}
 	pthread_mutex_unlock(&t->lock);
 }
 
-/* Length 0: writes of any width ring (some drivers write 2, some 4 bytes). */
-static int doorbells_set(struct virtio_pci *t, uint64_t gpa, bool add)
+static void virtio_pci_ports(void *ctx, uint64_t offset, void *data,
+			     unsigned int len, bool write)
 {
-	unsigned int i;
-	int ret;
+	struct virtio_pci *t = ctx;
 
-	for (i = 0; i < t->dev->nr_queues; i++) {
-		ret = vm_ioeventfd(t->dev->vm,
-				   gpa + BAR_NOTIFY + i * NOTIFY_STRIDE, 0,
-				   t->dev->vqs[i].kick_fd, add);
-		if (ret && add)
-			return ret;
-	}
-	return 0;
+	if (write)
+		doorbells_ring(&t->bells, offset);
+	else
+		memset(data, 0, len);
+}
+
+static void virtio_pci_bar_moved(void *ctx, uint64_t gpa)
+{
+	struct virtio_pci *t = ctx;
+
+	t->bar_gpa = gpa;
+	doorbells_to_memory(&t->bells, gpa ? gpa + BAR_NOTIFY : 0);
+}
+
+static void virtio_pci_ports_moved(void *ctx, uint64_t port)
+{
+	struct virtio_pci *t = ctx;
+
+	doorbells_to_ports(&t->bells, port);
 }
 
 uint64_t virtio_pci_bar_gpa(const struct virtio_dev *dev, uint64_t *size)
@@ -469,26 +464,9 @@ uint64_t virtio_pci_bar_gpa(const struct virtio_dev *dev, uint64_t *size)
 	return dev->pci ? dev->pci->bar_gpa : 0;
 }
 
-uint64_t virtio_pci_doorbell_gpa(const struct virtio_dev *dev,
-				 unsigned int queue)
+const struct doorbells *virtio_pci_doorbells(const struct virtio_dev *dev)
 {
-	return dev->pci->bar_gpa + BAR_NOTIFY + queue * NOTIFY_STRIDE;
-}
-
-/* Doorbells that cannot be registered still ring, by virtio_pci_bar(). */
-static void virtio_pci_bar_moved(void *ctx, uint64_t gpa)
-{
-	struct virtio_pci *t = ctx;
-
-	if (gpa == t->bar_gpa)
-		return;
-	if (t->bar_gpa)
-		doorbells_set(t, t->bar_gpa, false);
-	t->bar_gpa = gpa;
-	if (gpa && doorbells_set(t, gpa, true)) {
-		doorbells_set(t, gpa, false);
-		t->bar_gpa = 0;
-	}
+	return dev->pci ? &dev->pci->bells : NULL;
 }
 
 /* ---- capabilities ---- */
@@ -529,8 +507,9 @@ static void window_access(void *ctx, unsigned int off, void *data,
 		virtio_pci_bar(ctx, w.offset, data, w.length, write);
 }
 
-static int add_cap(struct virtio_pci *t, uint8_t type, uint32_t offset,
-		   uint32_t length, unsigned int size, uint32_t extra)
+static int add_cap(struct virtio_pci *t, uint8_t type, uint8_t bar,
+		   uint32_t offset, uint32_t length, unsigned int size,
+		   uint32_t extra)
 {
 	struct {
 		struct virtio_pci_cap cap;
@@ -539,6 +518,7 @@ static int add_cap(struct virtio_pci *t, uint8_t type, uint32_t offset,
 		.cap = {
 			.cap_len = size,
 			.cfg_type = type,
+			.bar = bar,
 			.offset = offset,
 			.length = length,
 		},
@@ -558,25 +538,39 @@ static int add_cap(struct virtio_pci *t, uint8_t type, uint32_t offset,
 	return ret;
 }
 
-static int add_caps(struct virtio_pci *t)
+/* 4.1.4: of several for one structure the first that suits the driver counts. */
+static int add_notify_caps(struct virtio_pci *t, uint32_t ports_size)
+{
+	const unsigned int ext = sizeof(struct virtio_pci_notify_cap);
+	uint32_t len = t->dev->nr_queues * DOORBELL_STRIDE;
+	int ret = 0;
+
+	if (ports_size)
+		ret = add_cap(t, VIRTIO_PCI_CAP_NOTIFY_CFG, PCI_PORTS_BAR, 0, len,
+			      ext, DOORBELL_STRIDE);
+	if (ret >= 0)
+		ret = add_cap(t, VIRTIO_PCI_CAP_NOTIFY_CFG, 0, BAR_NOTIFY, len,
+			      ext, DOORBELL_STRIDE);
+	return ret;
+}
+
+static int add_caps(struct virtio_pci *t, uint32_t ports_size)
 {
 	const unsigned int cap = sizeof(struct virtio_pci_cap);
-	const unsigned int ext = cap + sizeof(uint32_t);
 	int ret;
 
-	ret = add_cap(t, VIRTIO_PCI_CAP_COMMON_CFG, BAR_COMMON,
+	ret = add_cap(t, VIRTIO_PCI_CAP_COMMON_CFG, 0, BAR_COMMON,
 		      sizeof(struct common_cfg), cap, 0);
 	if (ret >= 0)
-		ret = add_cap(t, VIRTIO_PCI_CAP_ISR_CFG, BAR_ISR, 1, cap, 0);
+		ret = add_cap(t, VIRTIO_PCI_CAP_ISR_CFG, 0, BAR_ISR, 1, cap, 0);
 	if (ret >= 0 && t->dev->config_len)
-		ret = add_cap(t, VIRTIO_PCI_CAP_DEVICE_CFG, BAR_DEVICE,
+		ret = add_cap(t, VIRTIO_PCI_CAP_DEVICE_CFG, 0, BAR_DEVICE,
 			      t->dev->config_len, cap, 0);
 	if (ret >= 0)
-		ret = add_cap(t, VIRTIO_PCI_CAP_NOTIFY_CFG, BAR_NOTIFY,
-			      t->dev->nr_queues * NOTIFY_STRIDE, ext,
-			      NOTIFY_STRIDE);
+		ret = add_notify_caps(t, ports_size);
 	if (ret >= 0)
-		ret = add_cap(t, VIRTIO_PCI_CAP_PCI_CFG, 0, 0, ext, 0);
+		ret = add_cap(t, VIRTIO_PCI_CAP_PCI_CFG, 0, 0, 0,
+			      sizeof(struct virtio_pci_cfg_cap), 0);
 	return ret < 0 ? ret : 0;
 }
 
@@ -618,6 +612,8 @@ static int make_eventfds(struct virtio_pci *t)
 static const struct pci_dev_ops bar_ops = {
 	.bar = virtio_pci_bar,
 	.bar_moved = virtio_pci_bar_moved,
+	.ports = virtio_pci_ports,
+	.ports_moved = virtio_pci_ports_moved,
 };
 
 int virtio_pci_create(struct virtio_dev *dev)
@@ -630,6 +626,7 @@ int virtio_pci_create(struct virtio_dev *dev)
 		.subdevice = PCI_DEVICE_VIRTIO + dev->id,
 		.class_rev = class_of(dev->id) << 8 | PCI_REVISION,
 		.bar_size = BAR_SIZE,
+		.ports_size = doorbells_ports(dev->nr_queues),
 		.msix_vectors = dev->nr_queues + 1,
 		.ops = &bar_ops,
 	};
@@ -643,6 +640,7 @@ int virtio_pci_create(struct virtio_dev *dev)
 			       dev->name);
 	pthread_mutex_init(&t->lock, NULL);
 	t->dev = dev;
+	t->bells.dev = dev;
 	t->vectors = desc.msix_vectors;
 	t->silent_fd = -1;
 	dev->pci = t;
@@ -660,7 +658,7 @@ int virtio_pci_create(struct virtio_dev *dev)
 	ret = pci_dev_create(dev->vm, &desc, &t->pci);
 	if (ret)
 		goto err;
-	ret = add_caps(t);
+	ret = add_caps(t, desc.ports_size);
 	if (ret)
 		goto err;
 	device_reset(t);
@@ -679,6 +677,7 @@ void virtio_pci_destroy(struct virtio_dev *dev)
 		return;
 	device_stop(t);
 	virtio_pci_bar_moved(t, 0);
+	virtio_pci_ports_moved(t, 0);
 	if (t->pci)
 		pci_dev_destroy(t->pci);
 	for (i = 0; i < dev->nr_queues; i++)

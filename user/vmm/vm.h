@@ -25,6 +25,8 @@
 #define VM_MMIO_BASE	0xc0000000ULL	/* PCI BARs, up to the IOAPIC */
 #define VM_MMIO_SIZE	0x3ec00000ULL
 #define VM_HIGH_BASE	0x100000000ULL
+#define VM_PORTS_BASE	0x6000U		/* PCI BARs of ports */
+#define VM_PORTS_SIZE	0x8000U
 
 #define VM_MAX_VCPUS	64
 
@@ -126,9 +128,18 @@ void bus_access(struct bus *bus, uint64_t addr, void *data, unsigned int len,
 int irq_create(struct vm *vm);
 void irq_destroy(struct vm *vm);
 
-/* Guest writes of @len bytes to @gpa (any value) signal @fd in the kernel. */
-int vm_ioeventfd(struct vm *vm, uint64_t gpa, unsigned int len, int fd,
-		 bool add);
+/* Add one to the eventfd @fd, which does not block; any thread. */
+void vm_signal(int fd);
+
+/**
+ * vm_ioeventfd() - let guest writes (any value) signal @fd in the kernel
+ * @bus: which of the VM's two
+ * @addr: GPA or port
+ * @len: bytes; 0 for any
+ * @add: false takes it back
+ */
+int vm_ioeventfd(struct vm *vm, const struct bus *bus, uint64_t addr,
+		 unsigned int len, int fd, bool add);
 
 /* An MSI route: writing @fd injects (addr, data) in the kernel. */
 struct msi_route;
