@@ -91,16 +91,6 @@ answer() {
 
 exits() { cat "/sys/kernel/debug/kvm/${pids[$1]}"-*/exits; }
 
-# drop N: a guest that no longer answers would cost every round two minutes
-drop() {
-	local n all=("${running[@]}")
-	[ "$1" != 0 ] || exit 1		# nothing is left to compare
-	running=()
-	for n in "${all[@]}"; do
-		[ "$n" = "$1" ] || running+=("$n")
-	done
-}
-
 # ask N OP DEPTH: the figures of one run in a guest
 ask() {
 	local before text

@@ -16,6 +16,7 @@
 # The case "profile", alone: the first two, and where the worker's time goes
 # while they receive a stream, for bench-profile.py.
 set -uo pipefail
+. "$(dirname "$(readlink -f "$0")")/bench-pairs.sh"
 . "$(dirname "$(readlink -f "$0")")/bench-perf.sh"
 
 build=$1 kernel=$2 initrd=$3 pairs=$4
@@ -24,9 +25,6 @@ load=$build/selftests/bench/netload
 kvasir=$build/user/kvasir
 names=(ours vhost qemu-vhost-on qemu-vhost-off)
 running=() pids=()
-failed=0
-
-say() { echo "bench: [L1 $(cut -d' ' -f1 /proc/uptime) s] $*" >&2; }
 
 cleanup() {
 	[ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null
@@ -66,16 +64,6 @@ ready() {
 		timeout 10 "$load" rr "10.77.$1.2" 1 >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] && kill -0 "${pids[$1]}" 2>/dev/null || return
 		sleep 0.5
-	done
-}
-
-# drop N: a guest that no longer answers would cost every round two minutes
-drop() {
-	local n all=("${running[@]}")
-	[ "$1" != 0 ] || exit 1		# nothing is left to compare
-	running=()
-	for n in "${all[@]}"; do
-		[ "$n" = "$1" ] || running+=("$n")
 	done
 }
 

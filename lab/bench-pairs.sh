@@ -12,6 +12,17 @@ failed=0
 
 say() { echo "bench: [L1 $(cut -d' ' -f1 /proc/uptime) s] $*" >&2; }
 
+# drop N: of the guests that are "running" (0 is ours). One that no longer answers
+# would cost every round two minutes.
+drop() {
+	local n all=("${running[@]}")
+	[ "$1" != 0 ] || exit 1		# nothing is left to compare
+	running=()
+	for n in "${all[@]}"; do
+		[ "$n" = "$1" ] || running+=("$n")
+	done
+}
+
 # put CASE PEER SIDE PAIR COMMAND...: run it, keep what it says.
 put() {
 	local key="$1 $2 $3 $4" text rc=0
