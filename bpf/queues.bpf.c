@@ -106,6 +106,22 @@ static struct queue_state *queue_new(__u64 dev, __u64 key)
 	return q;
 }
 
+/*
+ * Another CPU is adding the queue, and has some instructions left to do, unless
+ * it is interrupted: a look or two, and the event is not lost.
+ */
+#define LOOKS 256
+
+static bool queue_ready(const struct queue_state *q)
+{
+	int i;
+
+	for (i = 0; i < LOOKS; i++)
+		if (*(const volatile __u32 *)&q->type)
+			return true;
+	return false;
+}
+
 /* The state of the queue at @vq and its key, or NULL if it is not traced. */
 static struct queue_state *queue_of(__u64 vq, __u64 *key)
 {
@@ -120,7 +136,7 @@ static struct queue_state *queue_of(__u64 vq, __u64 *key)
 	q = bpf_map_lookup_elem(&queues, key);
 	if (!q)
 		return queue_new(dev, *key);
-	if (q->type)
+	if (queue_ready(q))
 		return q;
 	count(&lost.queues_new);
 	return NULL;

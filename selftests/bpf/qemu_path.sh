@@ -87,7 +87,7 @@ for hop in "wake", "device", "publish", "interrupt", "entry":
 whole = [s for s in rx["slowest"] if "entry" in s]
 assert whole, rx["slowest"]
 for s in whole:
-    parts = ("wake", "device", "publish", "interrupt", "entry")
+    parts = ("doorbell", "wake", "backend", "device", "publish", "interrupt", "entry")
     assert sum(s.get(hop, 0) for hop in parts) == s["total"], s
 assert rx["elsewhere"] == 0, rx
 END
