@@ -135,8 +135,9 @@ static struct queue_state *queue_of(__u64 vq, __u64 *key)
 	       read_u32(vq + where.vq_index);
 	q = bpf_map_lookup_elem(&queues, key);
 	if (!q)
-		return queue_new(dev, *key);
-	if (queue_ready(q))
+		q = queue_new(dev, *key);
+	/* Two may add it at once: either may get it from the other. */
+	if (!q || queue_ready(q))
 		return q;
 	count(&lost.queues_new);
 	return NULL;
