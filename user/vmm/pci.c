@@ -85,7 +85,8 @@ static uint64_t bar_address(const struct pci_dev *dev,
 {
 	uint16_t decodes = is_ports(bar) ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
 	uint64_t addr = get32(dev->cfg + bar->reg) &
-			~(uint32_t)(is_ports(bar) ? 3 : 15);
+			(is_ports(bar) ? PCI_BASE_ADDRESS_IO_MASK :
+					 PCI_BASE_ADDRESS_MEM_MASK);
 
 	if (bar->type & PCI_BASE_ADDRESS_MEM_TYPE_64)
 		addr |= (uint64_t)get32(dev->cfg + bar->reg + 4) << 32;
