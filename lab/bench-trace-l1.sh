@@ -19,7 +19,8 @@ shift 2
 kvasir=$build/user/kvasir
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-tracers=(none kvasir perf-kvm-stat bpftrace-hist bpftrace-count)
+# The last two trace nothing: less than they cost no BPF tracer can cost.
+tracers=(none kvasir perf-kvm-stat bpftrace-hist bpftrace-count bpf-empty bpf-clock)
 failed=0
 
 say() { echo "bench: [L1 $(cut -d' ' -f1 /proc/uptime) s] $*" >&2; }
@@ -53,12 +54,13 @@ start() {
 		-D -1 --control "fifo:$dir/control,$dir/ack" ;;
 	bpftrace-hist) exec bpftrace -e "${hist//PID/$2} BEGIN { printf(\"go\n\"); }" ;;
 	bpftrace-count) exec bpftrace -e "${count//PID/$2} BEGIN { printf(\"go\n\"); }" ;;
+	bpf-*) exec "$build/selftests/bench/tp_floor" "${1#bpf-}" ;;
 	esac >"$dir/out" 2>"$dir/err" </dev/null &
 	tracer=$!
 	case $1 in
 	kvasir) ready="grep -q tracing $dir/err" ;;
 	perf-kvm-stat) ready=enable_perf ;;
-	bpftrace-*) ready="grep -q go $dir/out" ;;
+	bpftrace-* | bpf-*) ready="grep -q go $dir/out" ;;
 	esac
 	for ((i = 0; i < 600; i++)); do
 		! $ready || return 0
@@ -108,9 +110,9 @@ keep() {
 	none) echo "$time_or_exit$1 nothing peer $3 $4" ;;
 	kvasir)
 		echo "$time_or_exit$1 nothing ours $3 $4"
-		for t in "${tracers[@]:2}"; do echo "added_$1 $t ours $3 $4"; done
+		for t in "${tracers[@]:2}"; do echo "$added$1 $t ours $3 $4"; done
 		;;
-	*) echo "added_$1 $2 peer $3 $4" ;;
+	*) echo "$added$1 $2 peer $3 $4" ;;
 	esac >>"$OUT/raw.txt"
 }
 
@@ -162,11 +164,14 @@ losses() {
 	done
 }
 
-kinds=() lossy='' exits=${EXITS:-2000} flood=${FLOOD:-60000} time_or_exit=exit_
+kinds=() lossy='' exits=${EXITS:-2000} flood=${FLOOD:-60000} time_or_exit=exit_ added=added_
 for case; do
 	case $case in
 	lost_per_kexit) lossy=1 ;;
-	time_*) kinds+=("${case#time_}") time_or_exit=time_ tracers=(none kvasir) exits=20000 ;;
+	time_*)
+		kinds+=("${case#time_}") exits=20000
+		time_or_exit=time_ added=time_added_ tracers=(none kvasir bpf-empty bpf-clock)
+		;;
 	exit_*) kinds+=("${case#exit_}") ;;
 	*) say "no case $case"; exit 1 ;;
 	esac
