@@ -216,12 +216,23 @@ static void poll_look(struct kvs_vq *vq, u64 now, bool last)
 	mutex_unlock(&vq->lock);
 }
 
+/*
+ * Does another task want the CPU? Where the kernel is preemptible it has had it
+ * before we can look: @switches is current->nivcsw when the poll began.
+ */
+static bool poll_unwelcome(unsigned long switches)
+{
+	return need_resched() || current->nivcsw != switches ||
+	       signal_pending(current) || kthread_should_stop();
+}
+
 /**
  * kvs_poll_run() - poll until there is work, or nothing to poll for
  * @worker: its thread calls, without a lock
  */
 void kvs_poll_run(struct kvs_worker *worker)
 {
+	unsigned long switches = current->nivcsw;
 	u64 last, now = ktime_get_ns();
 	struct kvs_vq *vq, *next;
 	bool enough = false;
@@ -236,7 +247,7 @@ void kvs_poll_run(struct kvs_worker *worker)
 		now = ktime_get_ns();
 		worker->polled += now - last;
 		worker->poll_credit -= now - last;
-		enough = poll_credit(worker, now) <= 0 || need_resched() ||
-			 signal_pending(current) || kthread_should_stop();
+		enough = poll_credit(worker, now) <= 0 ||
+			 poll_unwelcome(switches);
 	}
 }

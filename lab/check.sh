@@ -99,7 +99,9 @@ run_host() {
 # run_lab SERIES SELFTEST
 run_lab() {
 	local series=$1 name=linux-$1-${2//\//-} guest=$1 limit=700 run=() kdir rel
-	local assets kernel initrd
+	local assets kernel initrd options=()
+	# Workers behave differently where they can be preempted at any time.
+	[ "$series $2" != "${KV_SERIES[-1]} uapi" ] || options=(-a preempt=full)
 	if [ "$series" = debug ]; then
 		# Everything takes several times as long. The guest's kernel is a stock one.
 		guest=${KV_SERIES[-1]} limit=2400
@@ -112,7 +114,7 @@ run_lab() {
 	assets=$("$KV_LAB/guest.sh" "$guest") || return
 	{ read -r kernel; read -r initrd; } <<<"$assets"
 	step "linux $rel: $2 in L1"
-	"$KV_LAB/l1.sh" -k "$series" -m 3072 -t $limit -o "$results/$name" "
+	"$KV_LAB/l1.sh" -k "$series" -m 3072 -t $limit "${options[@]}" -o "$results/$name" "
 		export KVT_MODULE=$(printf %q "$KV_BUILD/kmod-$rel/kvasir.ko")
 		export KVT_KERNEL=$(printf %q "$kernel") KVT_INITRD=$(printf %q "$initrd")
 		export KVT_KVASIR=$(printf %q "$KV_BUILD/user/kvasir")
