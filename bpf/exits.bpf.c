@@ -27,6 +27,7 @@
 #include <linux/kvm.h>
 #include <bpf/bpf_helpers.h>
 #include "exits_life.bpf.h"
+#include "include/peek.bpf.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -54,22 +55,23 @@ static __always_inline __u64 kvm_own_count(__u64 addr)
 {
 	struct kvm_vcpu *vcpu = (void *)addr;
 
-	return BPF_CORE_READ(vcpu, stat.exits);
+	return peek((__u64)__builtin_preserve_access_index(&vcpu->stat.exits));
 }
 
 static __always_inline __u32 exit_reason(__u64 addr, __u32 isa)
 {
-	__u32 reason = 0;
+	__u32 reason;
 
 	if (isa >= EXITS_ISAS || !where[isa].known)
 		return EXITS_UNREADABLE;
 	addr += where[isa].first;
-	/* If this fails it is 0, and so does the next. */
-	if (where[isa].deref &&
-	    !bpf_probe_read_kernel(&addr, sizeof(addr), (void *)addr))
+	if (where[isa].deref) {
+		addr = peek(addr);
+		if (!addr)
+			return EXITS_UNREADABLE;
 		addr += where[isa].second;
-	if (bpf_probe_read_kernel(&reason, sizeof(reason), (void *)addr))
-		return EXITS_UNREADABLE;
+	}
+	reason = peek(addr);
 	/* VMX: bits 16-30 say more about the same exit; 31 that entry failed. */
 	return isa == EXITS_ISA_VMX ? reason & 0x8000ffff : reason;
 }

@@ -21,6 +21,10 @@ struct task_struct {
 	char comm[16];
 };
 
+struct timespec64 {
+	__s64 tv_sec;
+};
+
 struct kvm_vcpu_stat {
 	__u64 exits;
 };

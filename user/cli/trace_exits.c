@@ -21,10 +21,12 @@
 #include "options.h"
 #include "output.h"
 #include "run.h"
+#include "trace_open.h"
 #include "trace_run.h"
 #include "trace_session.h"
 #include "trace_symbols.h"
 #include "exits.skel.h"
+#include "exits_cast.skel.h"
 
 #define SERIES_MAX (1U << 20)
 
@@ -209,12 +211,39 @@ static void choose_programs(struct exits_bpf *s, const struct options *o,
 	trace_defer(optional, OPTIONAL);
 }
 
+TRACE_OPENER(exits)
+
+/* Return: in the kernel, @optional filled in; or NULL with -errno in *@err. */
+static struct exits_bpf *load(const struct options *o, const struct exits_where *where,
+			      bool cast, struct trace_optional *optional, int *err)
+{
+	struct exits_bpf *s = exits_open(cast);
+
+	if (!s) {
+		*err = -errno;
+		return NULL;
+	}
+	memcpy((void *)s->rodata->where, where, sizeof(s->rodata->where));
+	optional_programs(s, optional);
+	choose_programs(s, o, optional);
+	*err = bpf_map__set_max_entries(s->maps.series, o->series);
+	if (!*err)
+		*err = bpf_map__set_max_entries(s->maps.series_index, o->series);
+	if (!*err)
+		*err = exits_bpf__load(s);
+	if (!*err)
+		return s;
+	exits_bpf__destroy(s);
+	return NULL;
+}
+
 /* Return: attached and counting, or NULL with the exit status in *@ret. */
 static struct exits_bpf *start(const struct options *o, int *ret)
 {
 	struct trace_optional optional[OPTIONAL];
 	struct exits_where where[EXITS_ISAS];
 	struct exits_bpf *s;
+	bool cast = trace_can_cast();
 	int err;
 
 	err = trace_layout(where);
@@ -224,22 +253,13 @@ static struct exits_bpf *start(const struct options *o, int *ret)
 				 strerror(-err));
 		return NULL;
 	}
-	s = exits_bpf__open();
+	s = load(o, where, cast, optional, &err);
+	/* Without a JIT the kernel has it, and no program can call it. */
+	if (!s && cast)
+		s = load(o, where, false, optional, &err);
 	if (!s) {
-		*ret = trace_explain("cannot open the BPF program", -errno);
-		return NULL;
-	}
-	memcpy((void *)s->rodata->where, where, sizeof(where));
-	optional_programs(s, optional);
-	choose_programs(s, o, optional);
-	err = bpf_map__set_max_entries(s->maps.series, o->series);
-	if (!err)
-		err = bpf_map__set_max_entries(s->maps.series_index, o->series);
-	if (!err)
-		err = exits_bpf__load(s);
-	if (err) {
 		*ret = trace_explain("cannot load the BPF program", err);
-		goto err;
+		return NULL;
 	}
 	err = exits_bpf__attach(s);
 	if (err) {
@@ -247,14 +267,12 @@ static struct exits_bpf *start(const struct options *o, int *ret)
 		       out_error(EXIT_NO_KVM,
 				 "KVM is not there to trace; modprobe kvm_amd or kvm_intel") :
 		       trace_explain("cannot attach to KVM's tracepoints", err);
-		goto err;
+		exits_bpf__destroy(s);
+		return NULL;
 	}
 	trace_attach(optional, OPTIONAL);
 	s->bss->enabled = true;
 	return s;
-err:
-	exits_bpf__destroy(s);
-	return NULL;
 }
 
 static int snapshot(struct trace_source *source, struct trace *t)

@@ -18,6 +18,7 @@
 #include <bpf/btf.h>
 
 #include "trace.h"
+#include "trace_open.h"
 #include "trace_queues.h"
 
 /* Member paths; those of newer kernels first. */
@@ -150,6 +151,16 @@ int trace_queue_layout(struct queues_where *where)
 	btf__free(btf);
 	btf__free(base);
 	return err;
+}
+
+bool trace_can_cast(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	int id = btf ? btf__find_by_name_kind(btf, "bpf_rdonly_cast",
+					      BTF_KIND_FUNC) : 0;
+
+	btf__free(btf);
+	return id > 0;
 }
 
 int trace_layout(struct exits_where *where)
