@@ -58,7 +58,7 @@ static void write_again(const struct trace_record *rec)
 	FILE *f = open_memstream(&text, &len);
 
 	memset(&again, 0, sizeof(again));
-	PROMISE(f && !trace_file_write(f, &rec->t, &rec->tl));
+	PROMISE(f && !trace_file_write(f, rec));
 	fclose(f);
 	PROMISE(!trace_file_parse(text, len, &again, &why));
 	PROMISE(!trace_diff(&d, rec, &again));

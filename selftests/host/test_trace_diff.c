@@ -73,12 +73,12 @@ static void run_of(struct trace_record *rec, uint64_t *state, double ns, double 
 		   double burst, double tail)
 {
 	struct exits_series s, more;
-	struct trace now;
+	struct trace all, now;
 	uint64_t count;
 	size_t i, k;
 
 	memset(rec, 0, sizeof(*rec));
-	sample_init(&rec->t);
+	sample_init(&all);
 	for (i = 1; i <= 60; i++) {
 		count = n * (kvt_rand(state) % 4 ? 1 : burst);
 		/* About Poisson: a sum of many rare ones */
@@ -86,20 +86,21 @@ static void run_of(struct trace_record *rec, uint64_t *state, double ns, double 
 			count += kvt_rand(state) % 2 ? sqrt(count) : -sqrt(count);
 		count /= 16;
 		sample_fill(&s, count, ns, 0.3, state);
-		ASSERT_EQ(trace_book(&rec->t.vm[0], &rec->t.vm[0].vcpu[0],
+		ASSERT_EQ(trace_book(&all.vm[0], &all.vm[0].vcpu[0],
 				     EXITS_ISA_SVM, SAMPLE_NPF, false, &s), 0);
 		sample_fill(&more, (uint64_t)(count * tail), ns * 20, 0.3, state);
-		ASSERT_EQ(trace_book(&rec->t.vm[0], &rec->t.vm[0].vcpu[0],
+		ASSERT_EQ(trace_book(&all.vm[0], &all.vm[0].vcpu[0],
 				     EXITS_ISA_SVM, SAMPLE_NPF, false, &more), 0);
-		rec->t.seconds = i * 0.5;
+		all.seconds = i * 0.5;
 		sample_init(&now);
-		now.seconds = rec->t.seconds;
-		for (k = 0; k < rec->t.vm[0].rows.n; k++)
+		now.seconds = all.seconds;
+		for (k = 0; k < all.vm[0].rows.n; k++)
 			ASSERT_EQ(trace_book(&now.vm[0], &now.vm[0].vcpu[0],
 					     EXITS_ISA_SVM, SAMPLE_NPF, false,
-					     &rec->t.vm[0].rows.row[k].by[0]), 0);
-		ASSERT_EQ(trace_timeline_add(&rec->tl, &now), 0);
+					     &all.vm[0].rows.row[k].by[0]), 0);
+		ASSERT_EQ(trace_record_add(rec, &now), 0);
 	}
+	trace_free(&all);
 }
 
 /* Changes found between two runs, as bits. */

@@ -16,7 +16,7 @@ static char *write_text(const struct trace_record *rec, size_t *len)
 	char *text;
 	FILE *f = open_memstream(&text, len);
 
-	ASSERT_EQ(trace_file_write(f, &rec->t, &rec->tl), 0);
+	ASSERT_EQ(trace_file_write(f, rec), 0);
 	fclose(f);
 	return text;
 }

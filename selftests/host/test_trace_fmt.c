@@ -395,9 +395,8 @@ TEST("the largest numbers are printed in every format")
 	int format;
 	char *text;
 
-	sample_huge(&rec->t);
 	sample_huge(&look);
-	ASSERT_EQ(trace_timeline_add(&rec->tl, &look), 0);
+	ASSERT_EQ(trace_record_add(rec, &look), 0);
 	for (format = TRACE_TABLE; format <= TRACE_HTML; format++) {
 		text = print(&rec->t, &rec->tl, format);
 		expect_ascii(text);
@@ -432,7 +431,8 @@ TEST("figures: in order, exact where they can be, zero for nothing")
 
 TEST("slices: what was gained, and no less when there are many")
 {
-	struct trace_timeline *tl = calloc(1, sizeof(*tl));
+	struct trace_record *rec = calloc(1, sizeof(*rec));
+	const struct trace_timeline *tl = &rec->tl;
 	uint64_t state, heat = 0, count = 0;
 	struct trace now;
 	size_t i, k, band;
@@ -443,7 +443,7 @@ TEST("slices: what was gained, and no less when there are many")
 		state = 1;
 		sample_book(&now.vm[0], 0, SAMPLE_IO, false, i, 5e3, &state);
 		now.seconds = i;
-		ASSERT_EQ(trace_timeline_add(tl, &now), 0);
+		ASSERT_EQ(trace_record_add(rec, &now), 0);
 	}
 	EXPECT(tl->n <= TRACE_SLICES, "%zu slices", tl->n);
 	EXPECT_EQ(tl->slice[tl->n - 1].end, looks);
@@ -457,6 +457,6 @@ TEST("slices: what was gained, and no less when there are many")
 	}
 	EXPECT_EQ(count, looks);
 	EXPECT_EQ(heat, looks);
-	trace_timeline_free(tl);
-	free(tl);
+	trace_record_free(rec);
+	free(rec);
 }

@@ -187,6 +187,7 @@ TEST("a recording has slices, and ends where the trace ends")
 	fake_init(&f, 1.0);
 	ASSERT_EQ(trace_run(&f.source, &job), 0);
 	EXPECT_EQ(f.stops, 1);
+	fake_exit(&f);
 	ASSERT_EQ(trace_file_read(path, &rec), 0);
 	EXPECT(rec.tl.n >= 5 && rec.tl.n <= 12, "%zu slices", rec.tl.n);
 	EXPECT(rec.t.seconds >= 1.0, "%f s", rec.t.seconds);
@@ -206,5 +207,6 @@ TEST("a trace that fails leaves no recording")
 	fake_init(&f, 0.2);
 	f.fail = true;
 	EXPECT_EQ(trace_run(&f.source, &job), 1);
+	fake_exit(&f);
 	EXPECT_OK(rmdir(dir));
 }

@@ -12,6 +12,7 @@
 /* A tracer that counts the same at every look. */
 struct fake {
 	struct trace_source source;
+	struct trace_exits counts;
 	unsigned int looks, stops;
 	bool fail;		/* the counters cannot be read */
 	bool crash;		/* the third look */
@@ -52,11 +53,18 @@ static inline void fake_init(struct fake *f, double seconds)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	*f = (struct fake){
 		.source = { .sigfd = signalfd(-1, &set, SFD_CLOEXEC), .pidfd = -1,
-			    .begin = trace_now(), .snapshot = fake_snapshot,
-			    .metrics = trace_metrics, .stop = fake_stop },
+			    .begin = trace_now(), .kind = &trace_kind_exits,
+			    .counts = &f->counts, .stop = fake_stop },
+		.counts.snapshot = fake_snapshot,
 	};
 	if (seconds > 0)
 		f->source.end = f->source.begin + seconds;
+}
+
+static inline void fake_exit(struct fake *f)
+{
+	trace_record_free(&f->counts.rec);
+	close(f->source.sigfd);
 }
 
 #endif /* KVT_TRACE_FAKE_H */

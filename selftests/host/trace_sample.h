@@ -105,9 +105,9 @@ static inline void sample_init(struct trace *t)
 static inline void sample_record(struct trace_record *rec, size_t slices,
 				 double seconds, double load, uint64_t seed)
 {
-	uint64_t state = seed | 1;
 	struct trace now;
-	size_t i, k, done;
+	uint64_t state;
+	size_t i, done;
 
 	memset(rec, 0, sizeof(*rec));
 	for (i = 1; i <= slices; i++) {
@@ -117,16 +117,10 @@ static inline void sample_record(struct trace_record *rec, size_t slices,
 		for (done = 0; done < i; done++)
 			sample_add(&now, load * (1 + (done % 4 == 3)), &state);
 		now.seconds = seconds * i / slices;
+		now.lost.unmatched_exits = 3;
 		trace_sort(&now);
-		ASSERT_EQ(trace_timeline_add(&rec->tl, &now), 0);
+		ASSERT_EQ(trace_record_add(rec, &now), 0);
 	}
-	sample_init(&rec->t);
-	state = seed | 1;
-	for (k = 0; k < slices; k++)
-		sample_add(&rec->t, load * (1 + (k % 4 == 3)), &state);
-	rec->t.seconds = seconds;
-	rec->t.lost.unmatched_exits = 3;
-	trace_sort(&rec->t);
 }
 
 /* Like the real limits: nothing may overflow, or be wider than planned. */

@@ -28,6 +28,12 @@ struct blocks {
 static void fill_blocks(struct blocks *b, const struct trace_timeline *tl,
 			size_t vm, const struct diff_row *row, const double *score)
 {
+	const uint32_t key[TRACE_KEY] = {
+		[TRACE_CELL_VM] = (uint32_t)vm,
+		[TRACE_CELL_ISA] = row->isa,
+		[TRACE_CELL_REASON] = row->reason,
+		[TRACE_CELL_USER] = row->user,
+	};
 	size_t per = (tl->n + BLOCKS - 1) / BLOCKS, i, k, band, at;
 	double before = 0;
 
@@ -42,8 +48,7 @@ static void fill_blocks(struct blocks *b, const struct trace_timeline *tl,
 		for (k = 0; k < s->n_cells; k++) {
 			const struct trace_cell *c = &s->cell[k];
 
-			if (c->vm != vm || c->isa != row->isa ||
-			    c->reason != row->reason || c->user != row->user)
+			if (memcmp(c->key, key, sizeof(key)))
 				continue;
 			b->exits[at] += c->count;
 			for (band = 0; score && band < TRACE_HEAT; band++) {

@@ -34,6 +34,7 @@
 struct options {
 	struct trace_session session;	/* first */
 	struct exits_bpf *skel;
+	struct trace_exits counts;
 	double stopped;		/* trace_now(), 0: still counting */
 	unsigned int series;
 	unsigned int vcpu;	/* UINT_MAX: all */
@@ -327,12 +328,14 @@ static int trace(struct trace_session *session, void *ctx)
 	o->skel = start(o, &ret);
 	if (!o->skel)
 		return ret;
-	session->source.snapshot = snapshot;
-	session->source.metrics = trace_metrics;
+	o->counts.snapshot = snapshot;
+	session->source.kind = &trace_kind_exits;
+	session->source.counts = &o->counts;
 	session->source.stop = stop;
 	trace_session_begin(session);
 	out_note("tracing VM exits, Ctrl-C ends");
 	ret = trace_run(&session->source, &o->job);
+	trace_record_free(&o->counts.rec);
 	exits_bpf__destroy(o->skel);
 	return ret;
 }

@@ -122,12 +122,12 @@ static struct json_object *slice(struct json *j, const struct trace_slice *s)
 		const struct trace_cell *c = &s->cell[i];
 
 		cell = json_new(j);
-		json_put_u64(j, cell, "vm", c->vm);
-		json_put_u64(j, cell, "isa", c->isa);
-		json_put_u64(j, cell, "code", c->reason);
-		json_put_bool(j, cell, "user", c->user);
+		json_put_u64(j, cell, "vm", c->key[TRACE_CELL_VM]);
+		json_put_u64(j, cell, "isa", c->key[TRACE_CELL_ISA]);
+		json_put_u64(j, cell, "code", c->key[TRACE_CELL_REASON]);
+		json_put_bool(j, cell, "user", c->key[TRACE_CELL_USER]);
 		json_put_u64(j, cell, "count", c->count);
-		json_put_u64(j, cell, "total_ns", c->total_ns);
+		json_put_u64(j, cell, "total_ns", c->total);
 		json_put(j, cell, "buckets", sparse(j, c->heat, TRACE_HEAT));
 		json_put_item(j, list, cell);
 	}
@@ -155,9 +155,10 @@ static void put_head(struct json *j, struct json_object *o, const struct trace *
 	json_put(j, o, "losses", lost);
 }
 
-int trace_file_write(FILE *out, const struct trace *t,
-		     const struct trace_timeline *tl)
+int trace_file_write(FILE *out, const struct trace_record *rec)
 {
+	const struct trace_timeline *tl = &rec->tl;
+	const struct trace *t = &rec->t;
 	struct json_object *root, *vms, *slices;
 	struct json j = { false };
 	const char *text;

@@ -8,24 +8,15 @@
 
 #include <stdio.h>
 
-#include "trace_time.h"
+#include "trace_record.h"
 
 #define TRACE_FILE_VERSION	1
 /* What a reader takes; far beyond what a trace holds. */
 #define TRACE_FILE_MAX		(256UL << 20)
 #define TRACE_FILE_ROWS		16384	/* of all vCPUs, 18 KiB each */
-#define TRACE_FILE_CELLS	65536	/* of all slices */
-
-struct trace_record {
-	struct trace t;
-	struct trace_timeline tl;
-};
-
-void trace_record_free(struct trace_record *rec);
 
 /* Return: 0, -ENOMEM, or another negative errno of writing. */
-int trace_file_write(FILE *out, const struct trace *t,
-		     const struct trace_timeline *tl);
+int trace_file_write(FILE *out, const struct trace_record *rec);
 
 /**
  * trace_file_parse() - the recording in @text

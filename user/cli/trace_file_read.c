@@ -294,16 +294,16 @@ static void get_cell(struct reader *r, struct json_object *o,
 {
 	static const char why[] = "a bad cell of a slice";
 
-	if (++r->cells > TRACE_FILE_CELLS)
+	if (++r->cells > TRACE_CELLS)
 		refuse(r, "too many cells in slices");
 	if (!t->n_vms)
 		refuse(r, why);
-	c->vm = get_number(r, o, "vm", t->n_vms - 1, why);
-	c->isa = get_number(r, o, "isa", UINT16_MAX, why);
-	c->reason = get_number(r, o, "code", UINT32_MAX, why);
-	c->user = get_bool(r, o, "user", why);
+	c->key[TRACE_CELL_VM] = get_number(r, o, "vm", t->n_vms - 1, why);
+	c->key[TRACE_CELL_ISA] = get_number(r, o, "isa", UINT16_MAX, why);
+	c->key[TRACE_CELL_REASON] = get_number(r, o, "code", UINT32_MAX, why);
+	c->key[TRACE_CELL_USER] = get_bool(r, o, "user", why);
 	c->count = get_number(r, o, "count", COUNT_MAX, why);
-	c->total_ns = get_number(r, o, "total_ns", TIME_MAX_NS, why);
+	c->total = get_number(r, o, "total_ns", TIME_MAX_NS, why);
 	if (get_sparse(r, o, c->heat, TRACE_HEAT) > c->count)
 		refuse(r, why);
 }
@@ -328,7 +328,7 @@ static void get_slices(struct reader *r, struct json_object *root,
 			refuse(r, "slices out of order");
 		end = s->end;
 		m = get_list(r, v, "cells", &cells, "a slice without cells");
-		if (m > TRACE_FILE_CELLS - r->cells)
+		if (m > TRACE_CELLS - r->cells)
 			refuse(r, "too many cells in slices");
 		s->cell = make(r, m, sizeof(*s->cell));
 		for (k = 0; k < m && !r->err; k++) {
@@ -446,10 +446,4 @@ int trace_file_read(const char *path, struct trace_record *rec)
 	if (err == -EINVAL)
 		return out_error(EXIT_BAD_KERNEL, "%s: %s", path, why);
 	return err ? out_error(EXIT_VMM, "%s: %s", path, strerror(-err)) : 0;
-}
-
-void trace_record_free(struct trace_record *rec)
-{
-	trace_timeline_free(&rec->tl);
-	trace_free(&rec->t);
 }

@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 #include "trace.h"
-#include "trace_time.h"
+#include "trace_record.h"
 
 enum trace_format {
 	TRACE_TABLE,
@@ -26,11 +26,14 @@ enum trace_format {
 	TRACE_HTML,
 };
 
-/* How to print. */
+#define TRACE_SLOWEST 3		/* shown, unless asked for more or less */
+
+/* How to print exits, or queues. */
 struct trace_style {
 	enum trace_format format;
 	bool per_vcpu;		/* table: one for every vCPU too */
 	bool wide;		/* table: all columns, whatever the width */
+	unsigned int slowest;	/* table of a path: so many of each queue */
 };
 
 /* An option's value: "table", "json", ... Return: 0, or the exit status. */

@@ -105,7 +105,7 @@ static int look(struct live *l)
 {
 	struct trace t;
 
-	if (trace_look(l->source, &t))
+	if (trace_exits_now(l->source, &t))
 		return -EIO;
 	trace_free(&l->before);
 	l->before = l->now;

@@ -4,7 +4,6 @@
 
 #include "prom.h"
 #include "trace_queues.h"
-#include "trace_vm.h"
 
 /* From 255 ns to 68 s, 15 bytes to 1 MiB, and 1 to 1023 requests. */
 static const struct prom_histogram hop_seconds = {
@@ -19,11 +18,10 @@ static const struct prom_histogram hop_seconds = {
 
 static void queue_labels(struct prom_labels *l, const struct queue_trace_queue *q)
 {
-	char buf[32], vm[128];
+	char buf[32];
 
-	trace_vm_name(q->state.pid, vm, sizeof(vm));
 	l->len = 0;
-	prom_label(l, "vm", vm);
+	prom_label(l, "vm", q->name);
 	prom_label_number(l, "pid", q->state.pid);
 	prom_label_number(l, "dev", q->dev);
 	prom_label(l, "type", queue_type(q));
@@ -140,14 +138,14 @@ static void requests(FILE *out, const struct queue_trace *t)
 	}
 }
 
-void queue_fmt_prometheus(FILE *out, const struct queue_trace *t,
-			  enum queue_view view)
+void queue_fmt_prometheus(FILE *out, const struct queue_record *rec)
 {
+	const struct queue_trace *t = &rec->t;
 	const char *key, *text;
 	uint64_t count;
 	size_t i;
 
-	if (view == VIEW_PATH)
+	if (rec->view == VIEW_PATH)
 		hops(out, t);
 	else
 		load(out, t);
@@ -158,5 +156,5 @@ void queue_fmt_prometheus(FILE *out, const struct queue_trace *t,
 		fprintf(out, "kvasir_trace_lost_total{kind=\"%s\"} %" PRIu64 "\n",
 			key, count);
 	prom_head(out, "kvasir_trace_seconds", "gauge", "How long the trace has run.");
-	fprintf(out, "kvasir_trace_seconds %.3f\n", t->seconds);
+	fprintf(out, "kvasir_trace_seconds %.3f\n", t->about.seconds);
 }

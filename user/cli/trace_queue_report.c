@@ -1,24 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * What was traced of queues, as tables for people or as JSON (described in
- * Documentation/tracing.rst).
- */
+/* What can be said about queues, for all formats; and tables for people. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 
-#include <json-c/json.h>
 #include <linux/virtio_blk.h>
 
-#include "json_put.h"
 #include "output.h"
-#include "trace_fmt.h"
 #include "trace_queues.h"
-#include "trace_vm.h"
-
-#define NAME_MAX_ESCAPED 512
 
 /* The hop that ends with a stage. */
 static const struct {
@@ -50,7 +40,7 @@ static const struct {
 	const char *text;
 } losses[] = {
 #define LOSS(member, text) \
-	{ #member, offsetof(struct queues_lost, member), text }
+	{ #member, offsetof(struct queue_trace, lost.member), text }
 	LOSS(queues_full, "events of queues beyond what there is room for"),
 	LOSS(queues_new, "events of queues just coming up"),
 	LOSS(series_full, "values that found no free histogram"),
@@ -61,23 +51,25 @@ static const struct {
 	LOSS(storage, "events without memory for their thread"),
 	LOSS(backward_clock, "hops that ended before they began"),
 #undef LOSS
+	{ "recursion_misses", offsetof(struct queue_trace, about.recursion_misses),
+	  "events missed while the tracer was busy" },
 };
+
+#define LOSSES (sizeof(losses) / sizeof(losses[0]))
 
 const char *queue_loss(const struct queue_trace *t, size_t i, uint64_t *count,
 		       const char **text)
 {
-	const size_t n = sizeof(losses) / sizeof(losses[0]);
-
-	if (i > n)
+	if (i >= LOSSES)
 		return NULL;
-	if (i == n) {
-		*count = t->cost->misses;
-		*text = "events missed while the tracer was busy";
-		return "recursion_misses";
-	}
-	*count = *(const uint64_t *)((const char *)&t->lost + losses[i].offset);
+	*count = *(const uint64_t *)((const char *)t + losses[i].offset);
 	*text = losses[i].text;
 	return losses[i].key;
+}
+
+void queue_loss_set(struct queue_trace *t, size_t i, uint64_t count)
+{
+	*(uint64_t *)((char *)t + losses[i].offset) = count;
 }
 
 const char *queue_op_name(const struct queue_trace_queue *q, unsigned int op,
@@ -119,18 +111,17 @@ const char *queue_type(const struct queue_trace_queue *q)
 	       q->state.type == KVASIR_BLK ? "blk" : "?";
 }
 
-static uint64_t quantile(const struct queue_series *s, uint32_t permille)
+uint64_t queue_quantile(const struct queue_series *s, uint32_t permille)
 {
 	return hist_quantile(s->bucket, s->n, permille, s->max);
 }
 
 static void print_head(const struct queue_trace_queue *q)
 {
-	char backend[4 * sizeof(q->state.backend)], name[NAME_MAX_ESCAPED];
-	char queue[32], vm[128];
+	char backend[4 * sizeof(q->state.backend)], name[4 * sizeof(q->name)];
+	char queue[32];
 
-	trace_vm_name(q->state.pid, vm, sizeof(vm));
-	out_escape(name, sizeof(name), vm);
+	out_escape(name, sizeof(name), q->name);
 	out_escape(backend, sizeof(backend), q->state.backend);
 	printf("== %s %s, device %u %s%s%s, pid %u%s%s\n", queue_type(q),
 	       queue_name(q, queue), q->dev, *backend ? "(" : "", backend,
@@ -141,8 +132,8 @@ static void print_head(const struct queue_trace_queue *q)
 static void add_times(struct table *table, const struct queue_series *s)
 {
 	const uint64_t v[] = {
-		quantile(s, 500), quantile(s, 900), quantile(s, 990),
-		quantile(s, 999), s->max,
+		queue_quantile(s, 500), queue_quantile(s, 900), queue_quantile(s, 990),
+		queue_quantile(s, 999), s->max,
 	};
 	char buf[TRACE_DURATION_MAX];
 	size_t i;
@@ -176,8 +167,7 @@ static int print_hops(const struct queue_trace_queue *q)
 	return table_print(table);
 }
 
-/* The hop of @t that ends with @stage; false if one of its ends is unknown. */
-static bool hop_of(const struct queue_trip *t, unsigned int stage, uint64_t *ns)
+bool queue_hop_ns(const struct queue_trip *t, unsigned int stage, uint64_t *ns)
 {
 	unsigned int before = stage - 1;
 
@@ -211,7 +201,7 @@ static int print_slowest(const struct queue_trace_queue *q, unsigned int n)
 		table_cell(table, "%u", t->len);
 		table_cell(table, "%s", trace_duration(buf, t->total_ns));
 		for (k = 1; k < STAGES; k++)
-			table_cell(table, "%s", hop_of(t, k, &ns) ?
+			table_cell(table, "%s", queue_hop_ns(t, k, &ns) ?
 				   trace_duration(buf, ns) : "-");
 	}
 	return table_print(table);
@@ -250,8 +240,8 @@ static int print_load(const struct queue_trace_queue *q)
 		size = queue_sum(q, WHAT_SIZE, r->key.op);
 		table_cell(table, "%s", queue_op_name(q, r->key.op, op));
 		add_times(table, &time);
-		table_cell(table, "%" PRIu64, quantile(&size, 500));
-		table_cell(table, "%" PRIu64, quantile(&size, 990));
+		table_cell(table, "%" PRIu64, queue_quantile(&size, 500));
+		table_cell(table, "%" PRIu64, queue_quantile(&size, 990));
 		table_cell(table, "%llu", size.max);
 	}
 	return table_print(table);
@@ -264,7 +254,7 @@ static void print_depth(const struct queue_trace_queue *q, double seconds)
 	if (s.n)
 		printf("in flight: mean %.1f, p50 %" PRIu64 ", p99 %" PRIu64
 		       ", max %llu\n", (double)s.sum / s.n,
-		       quantile(&s, 500), quantile(&s, 990), s.max);
+		       queue_quantile(&s, 500), queue_quantile(&s, 990), s.max);
 	printf("%.0f requests/s, %llu failed\n",
 	       seconds > 0 ? q->state.completed / seconds : 0, q->state.failed);
 }
@@ -303,240 +293,73 @@ static void print_drop(void *ctx, const char *reason, uint64_t n)
 		printf("%s: %" PRIu64 "\n", reason, n);
 }
 
-static int print_queue(const struct queue_trace *t,
-		       const struct queue_trace_queue *q, enum queue_view view,
-		       unsigned int slowest)
+static int print_queue(const struct queue_record *rec,
+		       const struct queue_trace_queue *q, unsigned int slowest)
 {
 	int ret;
 
 	print_head(q);
-	if (view == VIEW_PATH) {
+	if (rec->view == VIEW_PATH) {
 		ret = print_hops(q);
 		if (!ret)
 			ret = print_slowest(q, slowest);
 		print_services(q);
 	} else {
 		ret = print_load(q);
-		print_depth(q, t->seconds);
+		print_depth(q, rec->t.about.seconds);
 		queue_each_drop(q, print_drop, NULL);
 	}
 	putchar('\n');
 	return ret;
 }
 
-static const char *note_of(const struct queue_trace *t, enum queue_view view)
+const char *queue_note(const struct queue_record *rec)
 {
+	const struct queue_trace *t = &rec->t;
+
 	if (!t->n)
 		return "no requests: no queue of the module was used";
-	if (view == VIEW_PATH && t->no_guests)
+	if (rec->view == VIEW_PATH && t->no_guests)
 		return "KVM is not loaded: the hops in the guest are unknown";
-	if (view == VIEW_LOAD && t->counters_err == -EPERM)
+	if (rec->view == VIEW_LOAD && t->counters_err == -EPERM)
 		return "drops by reason are the module's counters: needs CAP_NET_ADMIN";
-	if (view == VIEW_LOAD && t->counters_err)
+	if (rec->view == VIEW_LOAD && t->counters_err)
 		return "drops by reason are the module's counters, which this network namespace does not show";
 	return NULL;
 }
 
-int queue_print(const struct queue_trace *t, enum queue_view view,
-		unsigned int slowest)
+static int print_tables(const struct queue_record *rec, unsigned int slowest)
 {
-	const char *note = note_of(t, view);
+	const struct trace_about *about = &rec->t.about;
+	const char *note = queue_note(rec), *text;
 	char buf[TRACE_DURATION_MAX];
-	const char *text;
 	uint64_t lost;
 	int ret = 0;
 	size_t i;
 
-	for (i = 0; i < t->n && !ret; i++)
-		ret = print_queue(t, &t->queue[i], view, slowest);
-	for (i = 0; queue_loss(t, i, &lost, &text); i++)
+	for (i = 0; i < rec->t.n && !ret; i++)
+		ret = print_queue(rec, &rec->t.queue[i], slowest);
+	for (i = 0; queue_loss(&rec->t, i, &lost, &text); i++)
 		if (lost)
 			printf("lost: %" PRIu64 " %s\n", lost, text);
-	if (t->cost->runs)
+	if (about->cost_events)
 		printf("cost: %s per event (measured on %" PRIu64 ")\n",
-		       trace_duration(buf, t->cost->ns / t->cost->runs),
-		       t->cost->runs);
+		       trace_duration(buf, about->cost_ns / about->cost_events),
+		       about->cost_events);
 	if (note)
 		printf("note: %s\n", note);
 	return ret ? ret : out_done();
 }
 
-/* ---- JSON ---- */
-
-static struct json_object *json_series(struct json *j,
-				       const struct queue_series *s)
+int queue_print(const struct queue_record *rec, const struct trace_style *style)
 {
-	struct json_object *o = json_new(j), *list = json_new_list(j), *b;
-	unsigned int i;
-
-	json_put_u64(j, o, "count", s->n);
-	json_put_u64(j, o, "sum", s->sum);
-	json_put_u64(j, o, "p50", quantile(s, 500));
-	json_put_u64(j, o, "p90", quantile(s, 900));
-	json_put_u64(j, o, "p99", quantile(s, 990));
-	json_put_u64(j, o, "p999", quantile(s, 999));
-	json_put_u64(j, o, "max", s->max);
-	for (i = 0; i < HIST_BUCKETS; i++) {
-		if (!s->bucket[i])
-			continue;
-		b = json_new_list(j);
-		json_put_item(j, b, json_object_new_uint64(hist_lower(i)));
-		json_put_item(j, b, json_object_new_uint64(s->bucket[i]));
-		json_put_item(j, list, b);
+	switch (style->format) {
+	case TRACE_JSON:
+		return queue_print_json(rec);
+	case TRACE_PROMETHEUS:
+		queue_fmt_prometheus(stdout, rec);
+		return out_done();
+	default:
+		return print_tables(rec, style->slowest);
 	}
-	json_put(j, o, "buckets", list);
-	return o;
-}
-
-static struct json_object *json_path(struct json *j,
-				     const struct queue_trace_queue *q)
-{
-	struct json_object *o = json_new(j);
-	struct queue_series s;
-	unsigned int i;
-
-	for (i = 1; i < STAGES; i++) {
-		s = queue_sum(q, i, -1);
-		json_put(j, o, hops[i].key, json_series(j, &s));
-	}
-	s = queue_sum(q, WHAT_TOTAL, -1);
-	json_put(j, o, "total", json_series(j, &s));
-	return o;
-}
-
-static struct json_object *json_slowest(struct json *j,
-					const struct queue_trace_queue *q)
-{
-	struct json_object *list = json_new_list(j), *o;
-	unsigned int i, k;
-	uint64_t ns;
-	char op[16];
-
-	for (i = 0; i < QUEUES_SLOWEST && q->slow.trip[i].total_ns; i++) {
-		const struct queue_trip *t = &q->slow.trip[i];
-
-		o = json_new(j);
-		json_put_str(j, o, "op", queue_op_name(q, t->op, op));
-		json_put_u64(j, o, "bytes", t->len);
-		json_put_u64(j, o, "head", t->head);
-		json_put_u64(j, o, "total", t->total_ns);
-		for (k = 1; k < STAGES; k++)
-			if (hop_of(t, k, &ns))
-				json_put_u64(j, o, hops[k].key, ns);
-		json_put_item(j, list, o);
-	}
-	return list;
-}
-
-static struct json_object *json_ops(struct json *j,
-				    const struct queue_trace_queue *q)
-{
-	struct json_object *list = json_new(j), *o;
-	struct queue_series size;
-	char op[16];
-	size_t i;
-
-	for (i = 0; i < q->n_rows; i++) {
-		const struct queue_row *r = &q->row[i];
-
-		if (r->key.what != STAGE_DONE)
-			continue;
-		size = queue_sum(q, WHAT_SIZE, r->key.op);
-		o = json_new(j);
-		json_put(j, o, "latency", json_series(j, &r->s));
-		json_put(j, o, "size", json_series(j, &size));
-		json_put(j, list, queue_op_name(q, r->key.op, op), o);
-	}
-	return list;
-}
-
-struct json_drops {
-	struct json *j;
-	struct json_object *o;
-};
-
-static void json_drop(void *ctx, const char *reason, uint64_t n)
-{
-	const struct json_drops *d = ctx;
-
-	json_put_u64(d->j, d->o, reason, n);
-}
-
-static struct json_object *json_drops(struct json *j,
-				      const struct queue_trace_queue *q)
-{
-	struct json_drops d = { j, json_new(j) };
-
-	queue_each_drop(q, json_drop, &d);
-	return d.o;
-}
-
-static struct json_object *json_queue(struct json *j,
-				      const struct queue_trace_queue *q,
-				      enum queue_view view)
-{
-	const struct queue_state *s = &q->state;
-	struct json_object *o = json_new(j);
-	struct queue_series depth;
-	char buf[32], vm[128];
-
-	trace_vm_name(s->pid, vm, sizeof(vm));
-	json_put_u64(j, o, "dev", q->dev);
-	json_put_u64(j, o, "index", q->index);
-	json_put_str(j, o, "type", queue_type(q));
-	json_put_str(j, o, "queue", queue_name(q, buf));
-	json_put_str(j, o, "backend", s->backend);
-	json_put_u64(j, o, "pid", s->pid);
-	json_put_str(j, o, "name", vm);
-	json_put_u64(j, o, "requests", s->completed);
-	json_put_u64(j, o, "failed", s->failed);
-	json_put_u64(j, o, "services", s->services);
-	json_put_u64(j, o, "unasked", s->unasked);
-	json_put_u64(j, o, "calls", s->calls);
-	json_put_u64(j, o, "uncalled", s->uncalled);
-	json_put_u64(j, o, "elsewhere", s->elsewhere);
-	json_put_u64(j, o, "posted", s->posted);
-	if (view == VIEW_PATH) {
-		json_put(j, o, "hops", json_path(j, q));
-		json_put(j, o, "slowest", json_slowest(j, q));
-		return o;
-	}
-	depth = queue_sum(q, WHAT_DEPTH, -1);
-	json_put(j, o, "ops", json_ops(j, q));
-	json_put(j, o, "depth", json_series(j, &depth));
-	json_put(j, o, "drops", json_drops(j, q));
-	return o;
-}
-
-int queue_print_json(const struct queue_trace *t, enum queue_view view)
-{
-	struct json_object *root, *list, *o;
-	const char *note = note_of(t, view);
-	struct json j = { false };
-	const char *key, *text;
-	struct utsname uts;
-	uint64_t lost;
-	size_t i;
-
-	uname(&uts);
-	root = json_new(&j);
-	json_put_str(&j, root, "kernel", uts.release);
-	json_put_double(&j, root, "seconds", t->seconds);
-	if (t->pid)
-		json_put_u64(&j, root, "pid", t->pid);
-	if (note)
-		json_put_str(&j, root, "note", note);
-	list = json_new_list(&j);
-	for (i = 0; i < t->n; i++)
-		json_put_item(&j, list, json_queue(&j, &t->queue[i], view));
-	json_put(&j, root, "queues", list);
-	o = json_new(&j);
-	for (i = 0; (key = queue_loss(t, i, &lost, &text)); i++)
-		json_put_u64(&j, o, key, lost);
-	json_put(&j, root, "losses", o);
-	o = json_new(&j);
-	json_put_u64(&j, o, "events", t->cost->runs);
-	json_put_u64(&j, o, "ns", t->cost->ns);
-	json_put(&j, root, "cost", o);
-	return out_json(json_done(&j, root));
 }

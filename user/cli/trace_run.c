@@ -50,50 +50,11 @@ enum trace_wait trace_wait(struct trace_source *s, double until,
 	}
 }
 
-int trace_look(struct trace_source *s, struct trace *t)
-{
-	int err;
-
-	memset(t, 0, sizeof(*t));
-	t->seconds = trace_now() - s->begin;
-	err = s->snapshot(s, t);
-	if (!err)
-		return 0;
-	trace_free(t);
-	return out_error(EXIT_VMM, "cannot read the counts: %s", strerror(-err));
-}
-
-int trace_metrics(struct trace_source *s, FILE *out)
-{
-	struct trace t;
-	int ret = trace_look(s, &t);
-
-	if (ret)
-		return ret;
-	trace_fmt_prometheus(out, &t);
-	trace_free(&t);
-	return 0;
-}
-
-/* One look more, into @tl. Return: 0, or the exit status. */
-static int add_slice(struct trace_source *s, struct trace_timeline *tl)
-{
-	struct trace t;
-	int ret = trace_look(s, &t);
-
-	if (ret)
-		return ret;
-	if (trace_timeline_add(tl, &t))
-		return out_error(EXIT_VMM, "out of memory");
-	return 0;
-}
-
 /*
  * Wait for the end. With @sliced, look at the counters now and then: for each
  * of the slices there is room for, when the end is known, else every second.
  */
-static int wait_for_end(struct trace_source *s, struct trace_timeline *tl,
-			bool sliced)
+static int wait_for_end(struct trace_source *s, bool sliced)
 {
 	double step = s->end > 0 ? (s->end - s->begin) / TRACE_SLICES : 1;
 	double next = sliced ? s->begin : 0;
@@ -114,17 +75,16 @@ static int wait_for_end(struct trace_source *s, struct trace_timeline *tl,
 		case TRACE_FAILED:
 			return out_error(EXIT_VMM, "poll: %s", strerror(errno));
 		default:
-			ret = add_slice(s, tl);
+			ret = s->kind->look(s);
 			if (ret)
 				return ret;
 		}
 	}
 }
 
-static int write_record(const struct trace *t, const struct trace_timeline *tl,
-			FILE *file, const char *path)
+static int write_record(struct trace_source *s, FILE *file, const char *path)
 {
-	int err = trace_file_write(file, t, tl);
+	int err = s->kind->write(s, file);
 
 	return err ? out_error(EXIT_VMM, "cannot write %s: %s", path,
 			       strerror(-err)) : 0;
@@ -134,21 +94,17 @@ static int write_record(const struct trace *t, const struct trace_timeline *tl,
 static int batch(struct trace_source *s, const struct trace_job *job,
 		 FILE *file)
 {
-	bool sliced = file || job->style.format == TRACE_HTML;
-	struct trace_timeline tl = { .n = 0 };
 	int ret;
 
-	ret = wait_for_end(s, &tl, sliced);
+	ret = wait_for_end(s, file || job->style.format == TRACE_HTML);
 	s->stop(s);
-	/* The end of the trace is a slice too; tl.before is all of it then. */
+	/* The end of the trace is a slice too. */
 	if (!ret)
-		ret = add_slice(s, &tl);
-	if (!ret && file)
-		ret = write_record(&tl.before, &tl, file, job->file);
-	else if (!ret)
-		ret = trace_print(&tl.before, &tl, &job->style);
-	trace_timeline_free(&tl);
-	return ret;
+		ret = s->kind->look(s);
+	if (ret)
+		return ret;
+	return file ? write_record(s, file, job->file) :
+		      s->kind->print(s, &job->style);
 }
 
 static int record(struct trace_source *s, const struct trace_job *job)
@@ -166,22 +122,6 @@ static int record(struct trace_source *s, const struct trace_job *job)
 	return ret ? ret : done;
 }
 
-/* Whatever was shown or served: at the end the sum is printed. */
-static int print_end(struct trace_source *s, const struct trace_style *style)
-{
-	const struct trace_timeline none = { .n = 0 };
-	struct trace t;
-	int ret;
-
-	s->stop(s);
-	ret = trace_look(s, &t);
-	if (ret)
-		return ret;
-	ret = trace_print(&t, &none, style);
-	trace_free(&t);
-	return ret;
-}
-
 int trace_run(struct trace_source *s, const struct trace_job *job)
 {
 	int ret;
@@ -193,5 +133,9 @@ int trace_run(struct trace_source *s, const struct trace_job *job)
 	if (!job->live)
 		return batch(s, job, NULL);
 	ret = trace_live(s, job->interval);
-	return ret ? ret : print_end(s, &job->style);
+	s->stop(s);
+	/* Whatever was shown: at the end the sum is printed. */
+	if (!ret)
+		ret = s->kind->look(s);
+	return ret ? ret : s->kind->print(s, &job->style);
 }

@@ -6,6 +6,7 @@
  * counters that a test makes up.
  *
  *	trace_run.c	wait for the end and print, or record
+ *	trace_kinds.c	looks at exits, and at queues
  *	trace_serve.c	answer Prometheus
  *	trace_live.c	the full-screen view
  */
@@ -15,6 +16,21 @@
 #include <poll.h>
 
 #include "trace_fmt.h"
+#include "trace_queue_model.h"
+
+struct trace_source;
+
+/* What is counted, exits or queues: what the looks at it make, and its forms. */
+struct trace_kind {
+	/* One look more: a slice of the recording. Return: 0, or the exit status. */
+	int (*look)(struct trace_source *s);
+	/* What the looks have seen: into a file. Return: 0 or -errno */
+	int (*write)(struct trace_source *s, FILE *file);
+	/* The same for people, or Prometheus. Return: the exit status */
+	int (*print)(struct trace_source *s, const struct trace_style *style);
+	/* What is counted now, beside any looks. Return: 0, or the exit status. */
+	int (*metrics)(struct trace_source *s, FILE *out);
+};
 
 /* Counting, from the start of a job on. */
 struct trace_source {
@@ -22,24 +38,40 @@ struct trace_source {
 	int pidfd;		/* readable: the traced process ended; or -1 */
 	double begin;		/* of the trace, trace_now() */
 	double end;		/* trace_now() to end at, 0: never */
-	/*
-	 * What was counted so far; after stop(), all of it. Return: 0 or
-	 * -errno; trace_free() in any case.
-	 */
-	int (*snapshot)(struct trace_source *s, struct trace *t);
-	/* The same for Prometheus. Return: 0, or the exit status. */
-	int (*metrics)(struct trace_source *s, FILE *out);
+	const struct trace_kind *kind;
+	void *counts;		/* of this kind */
 	/* Count no more. */
 	void (*stop)(struct trace_source *s);
 	/* If not NULL: to be called at once, and at the trace_now() it returns. */
 	double (*tick)(struct trace_source *s);
 };
 
+/* Exits: the @counts of a source whose kind this is. */
+extern const struct trace_kind trace_kind_exits;
+
+struct trace_exits {
+	/*
+	 * What was counted so far; after stop(), all of it. Return: 0 or
+	 * -errno; trace_free() in any case.
+	 */
+	int (*snapshot)(struct trace_source *s, struct trace *t);
+	struct trace_record rec;	/* trace_record_free() at the end */
+};
+
+/* The same of queues. */
+extern const struct trace_kind trace_kind_queues;
+
+struct trace_queues {
+	/* queue_trace_free() in any case */
+	int (*snapshot)(struct trace_source *s, struct queue_trace *t);
+	struct queue_record rec;	/* its view and type are the caller's */
+};
+
 struct trace_job {
 	struct trace_style style;
 	const char *file;	/* record into it */
 	const char *listen;	/* serve there: [ADDRESS:]PORT */
-	bool live;		/* show on the terminal */
+	bool live;		/* show on the terminal: exits only */
 	double interval;	/* seconds between updates of the view */
 };
 
@@ -65,11 +97,8 @@ enum trace_wait {
 enum trace_wait trace_wait(struct trace_source *s, double until,
 			   struct pollfd *fds, nfds_t n);
 
-/* snapshot() with the length of the trace. Return: 0, or the exit status. */
-int trace_look(struct trace_source *s, struct trace *t);
-
-/* metrics() of a source of exits */
-int trace_metrics(struct trace_source *s, FILE *out);
+/* Of exits: snapshot() with the length of the trace. 0, or the exit status */
+int trace_exits_now(struct trace_source *s, struct trace *t);
 
 /* Is it "PORT" or "ADDRESS:PORT", numbers both? */
 bool trace_serve_valid(const char *where);

@@ -171,7 +171,7 @@ static void metrics(struct trace_source *source, struct client *c)
 	FILE *out;
 
 	out = open_memstream(&text, &len);
-	if (!out || source->metrics(source, out)) {
+	if (!out || source->kind->metrics(source, out)) {
 		if (out)
 			fclose(out);
 		free(text);

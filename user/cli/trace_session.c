@@ -168,13 +168,6 @@ void trace_session_begin(struct trace_session *s)
 	s->source.tick = tick;
 }
 
-int trace_session_wait(struct trace_session *s)
-{
-	struct pollfd fds[2];
-
-	return trace_wait(&s->source, 0, fds, 2) == TRACE_FAILED ? -errno : 0;
-}
-
 void trace_defer(const struct trace_optional *o, size_t n)
 {
 	size_t i;

@@ -68,8 +68,6 @@ int trace_session_run(struct trace_session *s,
 
 /* Counting begins now. */
 void trace_session_begin(struct trace_session *s);
-/* Until the time is up, the process ends, or a signal arrives. 0 or -errno */
-int trace_session_wait(struct trace_session *s);
 
 /* A program without which a trace is poorer, but a trace. */
 struct trace_optional {

@@ -190,7 +190,9 @@ static void slice_bands(const struct trace_slice *s, uint32_t vm, bool idle,
 	for (i = 0; i < s->n_cells; i++) {
 		const struct trace_cell *c = &s->cell[i];
 
-		if (c->vm != vm || exit_is_idle(c->isa, c->reason) != idle)
+		if (c->key[TRACE_CELL_VM] != vm ||
+		    exit_is_idle(c->key[TRACE_CELL_ISA],
+				 c->key[TRACE_CELL_REASON]) != idle)
 			continue;
 		for (k = 0; k < TRACE_HEAT; k++)
 			count[k] += c->heat[k];

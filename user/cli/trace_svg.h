@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-#include "trace_time.h"
+#include "trace_record.h"
 
 /* How often a row took how long: kernel below, userspace stacked on it. */
 void trace_svg_histogram(FILE *out, const struct trace_row *row);

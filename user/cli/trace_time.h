@@ -1,29 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A trace in slices of time: what happened when. Made by looking at the
- * counters now and then; each slice is the difference of two looks.
+ * counters now and then; each slice is what they gained between two looks.
  *
- * Memory is bounded: when TRACE_SLICES are full, neighbours are merged and
- * there is room for twice the time.
+ * It knows nothing of what is counted: a cell has a key that only its owner
+ * understands (trace_record.h for exits, trace_queue_model.h for queues).
+ *
+ * Memory is bounded: when there are too many slices or cells, neighbours are
+ * merged and there is room for twice the time.
  */
 #ifndef KVASIR_TRACE_TIME_H
 #define KVASIR_TRACE_TIME_H
 
-#include "trace.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../../bpf/include/hist.h"
 
 #define TRACE_SLICES	240	/* even */
+#define TRACE_CELLS	65536	/* of all slices, if there are more than two */
 /* Coarser buckets for slices: four per power of two. */
 #define TRACE_HEAT_STEP	(HIST_SUB / 4)
 #define TRACE_HEAT	(HIST_BUCKETS / TRACE_HEAT_STEP)
+#define TRACE_KEY	4
 
-/* What one class of one reason of one VM did in one slice. */
+/* What one of those counted did in one slice. */
 struct trace_cell {
-	uint32_t vm;		/* index into struct trace's vm[] */
-	uint32_t isa;
-	uint32_t reason;
-	bool user;
-	uint64_t count;		/* timed or not */
-	uint64_t total_ns;
+	uint32_t key[TRACE_KEY];
+	uint64_t count;
+	uint64_t total;		/* sum of the values in @heat */
 	uint64_t heat[TRACE_HEAT];
 };
 
@@ -36,32 +41,34 @@ struct trace_slice {
 struct trace_timeline {
 	struct trace_slice slice[TRACE_SLICES];
 	size_t n;
-	struct trace before;	/* the last look */
+	size_t n_cells;		/* of all slices */
 };
 
+/* Counters are read one after the other, while they count: never below 0. */
+static inline uint64_t trace_since(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
 /**
- * trace_timeline_add() - one more slice: from the last look to @now
- * @now: cumulative; taken over, also on failure
+ * trace_slice_add() - add to the cell of @key what a histogram gained
+ * @count: values it gained, and perhaps others that it does not hold
+ * @total: their sum
+ * @gain: HIST_BUCKETS counters
  *
- * A VM keeps its index from look to look, since VMs are only ever added.
- *
- * Return: 0 or -ENOMEM, the slices are as before
+ * Return: 0 or -ENOMEM
  */
-int trace_timeline_add(struct trace_timeline *tl, struct trace *now);
+int trace_slice_add(struct trace_slice *s, const uint32_t key[TRACE_KEY],
+		    uint64_t count, uint64_t total, const __u64 *gain);
+void trace_slice_free(struct trace_slice *s);
+
+/**
+ * trace_timeline_add() - one more slice
+ * @s: taken over, also on failure
+ *
+ * Return: 0 or -ENOMEM: then there is nothing more to do than to free them
+ */
+int trace_timeline_add(struct trace_timeline *tl, struct trace_slice *s);
 void trace_timeline_free(struct trace_timeline *tl);
-
-/**
- * trace_series_since() - what a series gained
- * @now: cumulative
- * @before: an earlier look at it, or NULL for none
- * @out: the difference; its extremes are exact only if they are new
- */
-void trace_series_since(const struct exits_series *now,
-			const struct exits_series *before,
-			struct exits_series *out);
-
-/* The row of @reason, or NULL. */
-const struct trace_row *trace_row_find(const struct trace_rows *rows,
-				       uint32_t isa, uint32_t reason);
 
 #endif /* KVASIR_TRACE_TIME_H */

@@ -61,21 +61,40 @@ static const char *name_option(const char *arg, const char *next, bool ours,
 	return s;
 }
 
-void trace_vm_name(uint32_t pid, char *name, size_t size)
+/* File @name of process @pid, cut to @size, and a 0. Return: its length */
+static size_t read_proc(uint32_t pid, const char *name, char *buf, size_t size)
 {
-	char path[64], buf[4096];
-	const char *arg, *next, *s;
-	size_t len;
+	char path[64];
+	size_t len = 0;
 	FILE *f;
 
-	*name = 0;
-	snprintf(path, sizeof(path), "/proc/%u/cmdline", pid);
+	snprintf(path, sizeof(path), "/proc/%u/%s", pid, name);
 	f = fopen(path, "re");
-	if (!f)
-		return;
-	len = fread(buf, 1, sizeof(buf) - 1, f);
-	fclose(f);
+	if (f) {
+		len = fread(buf, 1, size - 1, f);
+		fclose(f);
+	}
 	buf[len] = 0;
+	return len;
+}
+
+void trace_vm_comm(uint32_t pid, char *comm, size_t size)
+{
+	size_t len = read_proc(pid, "comm", comm, size);
+
+	/* A name may have line breaks of its own; the last one is not. */
+	if (len && comm[len - 1] == '\n')
+		comm[len - 1] = 0;
+}
+
+void trace_vm_name(uint32_t pid, char *name, size_t size)
+{
+	const char *arg, *next, *s;
+	char buf[4096];
+	size_t len;
+
+	*name = 0;
+	len = read_proc(pid, "cmdline", buf, sizeof(buf));
 	for (arg = buf; arg < buf + len; arg = next) {
 		size_t n;
 

@@ -17,6 +17,9 @@ int trace_has_vm(uint32_t pid);
  */
 void trace_vm_name(uint32_t pid, char *name, size_t size);
 
+/* The name of process @pid, cut to @size. The same holds. */
+void trace_vm_comm(uint32_t pid, char *comm, size_t size);
+
 /**
  * trace_find_vm() - the process whose VM is called @name
  *

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The maps of bpf/queues*.bpf.c and the module's counters, as a model. */
+#ifndef KVASIR_TRACE_QUEUE_COLLECT_H
+#define KVASIR_TRACE_QUEUE_COLLECT_H
+
+#include "trace_queue_model.h"
+
+/* File descriptors. */
+struct queue_maps {
+	int queues, slow, series;
+};
+
+/* The module's counters at one moment. */
+struct queue_counters {
+	struct kvasir_queue_info *queue;
+	size_t n;
+	int err;		/* -errno: they could not be read */
+};
+
+/* Free @c->queue, whatever @c->err is. */
+void queue_counters_read(struct queue_counters *c);
+
+/**
+ * queue_collect() - read the maps, and what the counters gained, into @t
+ * @before: the counters when the trace began
+ *
+ * Return: 0 or a negative errno; queue_trace_free() either way.
+ */
+int queue_collect(struct queue_trace *t, const struct queue_maps *maps,
+		  const struct queue_counters *before);
+
+#endif

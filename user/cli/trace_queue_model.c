@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What was counted of queues; see trace_queue_model.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "trace_queue_model.h"
+
+struct queue_trace_queue *queue_trace_grow(struct queue_trace *t)
+{
+	struct queue_trace_queue *grown;
+
+	grown = realloc(t->queue, (t->n + 1) * sizeof(*grown));
+	if (!grown)
+		return NULL;
+	t->queue = grown;
+	return memset(&grown[t->n++], 0, sizeof(*grown));
+}
+
+struct queue_row *queue_row_grow(struct queue_trace_queue *q)
+{
+	struct queue_row *grown;
+
+	grown = realloc(q->row, (q->n_rows + 1) * sizeof(*grown));
+	if (!grown)
+		return NULL;
+	q->row = grown;
+	return memset(&grown[q->n_rows++], 0, sizeof(*grown));
+}
+
+static int slower_first(const void *a, const void *b)
+{
+	const struct queue_trip *x = a, *y = b;
+
+	return x->total_ns < y->total_ns ? 1 : x->total_ns > y->total_ns ? -1 : 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const struct queue_trace_queue *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct queue_row *x = a, *y = b;
+
+	if (x->key.what != y->key.what)
+		return x->key.what < y->key.what ? -1 : 1;
+	return x->key.op < y->key.op ? -1 : x->key.op > y->key.op;
+}
+
+void queue_trace_sort(struct queue_trace *t)
+{
+	struct queue_trace_queue *q;
+
+	if (t->n)
+		qsort(t->queue, t->n, sizeof(*t->queue), by_number);
+	for (q = t->queue; q < t->queue + t->n; q++) {
+		qsort(q->slow.trip, QUEUES_SLOWEST, sizeof(q->slow.trip[0]),
+		      slower_first);
+		if (q->n_rows)
+			qsort(q->row, q->n_rows, sizeof(*q->row), by_key);
+	}
+}
+
+void queue_trace_free(struct queue_trace *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		free(t->queue[i].row);
+	free(t->queue);
+	t->queue = NULL;
+	t->n = 0;
+}
+
+struct queue_trace_queue *queue_numbered(const struct queue_trace *t,
+					 uint32_t number)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		if (t->queue[i].state.number == number)
+			return &t->queue[i];
+	return NULL;
+}
+
+struct queue_series queue_sum(const struct queue_trace_queue *q, unsigned int what,
+			      int op)
+{
+	struct queue_series sum = { 0 };
+	size_t i, k;
+
+	for (i = 0; i < q->n_rows; i++) {
+		const struct queue_row *r = &q->row[i];
+
+		if (r->key.what != what || (op >= 0 && r->key.op != op))
+			continue;
+		sum.n += r->s.n;
+		sum.sum += r->s.sum;
+		if (r->s.max > sum.max)
+			sum.max = r->s.max;
+		for (k = 0; k < HIST_BUCKETS; k++)
+			sum.bucket[k] += r->s.bucket[k];
+	}
+	return sum;
+}
+
+static const struct queue_series *find_series(const struct queue_trace_queue *q,
+					      const struct queue_series_key *key)
+{
+	size_t i;
+
+	for (i = 0; q && i < q->n_rows; i++)
+		if (q->row[i].key.what == key->what && q->row[i].key.op == key->op)
+			return &q->row[i].s;
+	return NULL;
+}
+
+/* Add what series @r of queue @number gained since @old, NULL for all of it. */
+static int add_row(struct trace_slice *s, uint32_t number,
+		   const struct queue_row *r, const struct queue_series *old)
+{
+	const uint32_t key[TRACE_KEY] = {
+		[QUEUE_CELL_NUMBER] = number,
+		[QUEUE_CELL_WHAT] = r->key.what,
+		[QUEUE_CELL_OP] = r->key.op,
+	};
+	__u64 gain[HIST_BUCKETS];
+	uint64_t n = 0;
+	uint32_t i;
+
+	for (i = 0; i < HIST_BUCKETS; i++) {
+		gain[i] = trace_since(r->s.bucket[i], old ? old->bucket[i] : 0);
+		n += gain[i];
+	}
+	if (!n)
+		return 0;
+	return trace_slice_add(s, key, n, trace_since(r->s.sum, old ? old->sum : 0),
+			       gain);
+}
+
+static int add_looks(struct trace_slice *s, const struct queue_trace *now,
+		     const struct queue_trace *before)
+{
+	size_t i, k;
+	int err;
+
+	for (i = 0; i < now->n; i++) {
+		const struct queue_trace_queue *q = &now->queue[i], *old;
+
+		old = queue_numbered(before, q->state.number);
+		for (k = 0; k < q->n_rows; k++) {
+			err = add_row(s, q->state.number, &q->row[k],
+				      find_series(old, &q->row[k].key));
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+static void keep_names(struct queue_trace *now, const struct queue_trace *before)
+{
+	size_t i;
+
+	for (i = 0; i < now->n; i++) {
+		struct queue_trace_queue *q = &now->queue[i];
+		const struct queue_trace_queue *old;
+
+		old = queue_numbered(before, q->state.number);
+		if (!old || *q->comm)
+			continue;
+		memcpy(q->comm, old->comm, sizeof(q->comm));
+		memcpy(q->name, old->name, sizeof(q->name));
+	}
+}
+
+int queue_record_add(struct queue_record *rec, struct queue_trace *now)
+{
+	struct trace_slice s = { .end = now->about.seconds };
+	int err = add_looks(&s, now, &rec->t);
+
+	if (err)
+		trace_slice_free(&s);
+	else
+		err = trace_timeline_add(&rec->tl, &s);
+	if (err) {
+		queue_trace_free(now);
+		return err;
+	}
+	keep_names(now, &rec->t);
+	queue_trace_free(&rec->t);
+	rec->t = *now;
+	memset(now, 0, sizeof(*now));
+	return 0;
+}
+
+void queue_record_free(struct queue_record *rec)
+{
+	trace_timeline_free(&rec->tl);
+	queue_trace_free(&rec->t);
+}
+
+const char *queue_record_kind(const struct queue_record *rec)
+{
+	return rec->view == VIEW_PATH ? "path" :
+	       rec->type == KVASIR_NET ? "net" : "io";
+}
