@@ -8,7 +8,7 @@
  *	trace_fmt_table.c	tables for people
  *	trace_fmt_prom.c	Prometheus' text format
  *	trace_fmt_folded.c	folded stacks, for flame graphs
- *	trace_fmt_html.c	the report, with the charts of trace_svg.c
+ *	trace_fmt_html.c	the page, made of trace_page.c and the charts of trace_svg.c
  */
 #ifndef KVASIR_TRACE_FMT_H
 #define KVASIR_TRACE_FMT_H
@@ -70,15 +70,31 @@ void trace_loss_set(struct trace *t, size_t i, uint64_t count);
 #define TRACE_DURATION_MAX 16
 const char *trace_duration(char buf[TRACE_DURATION_MAX], uint64_t ns);
 
+/* What a histogram is of. */
+enum trace_unit {
+	TRACE_UNIT_TIME,	/* nanoseconds */
+	TRACE_UNIT_BYTES,
+	TRACE_UNIT_COUNT,	/* small numbers */
+};
+
+/* The same for a value of any unit: "4KiB". */
+#define TRACE_VALUE_MAX 24
+const char *trace_value(char buf[TRACE_VALUE_MAX], enum trace_unit unit,
+			uint64_t value);
+
 /* Wall time of all the vCPUs @n of a trace, in nanoseconds; 0 if unknown. */
 double trace_wall_ns(const struct trace *t, size_t n);
 
 /* "name (comm 1234)", printable ASCII. */
-#define TRACE_LABEL_MAX 640
+#define TRACE_LABEL_MAX 1024
+const char *trace_owner_label(char buf[TRACE_LABEL_MAX], const char *name,
+			      const char *comm, uint32_t pid);
 const char *trace_vm_label(char buf[TRACE_LABEL_MAX], const struct trace_vm *vm);
 
 void trace_fmt_prometheus(FILE *out, const struct trace *t);
 void trace_fmt_folded(FILE *out, const struct trace *t);
+/* A frame of a folded stack: what separates frames is escaped in @s. */
+void trace_folded_frame(FILE *out, const char *s);
 void trace_fmt_html(FILE *out, const struct trace *t,
 		    const struct trace_timeline *tl);
 int trace_print_table(const struct trace *t, const struct trace_style *style);

@@ -8,8 +8,7 @@
 #include "exit_names.h"
 #include "trace_fmt.h"
 
-/* A frame: what separates frames is escaped, the rest is ASCII already. */
-static void frame(FILE *out, const char *s)
+void trace_folded_frame(FILE *out, const char *s)
 {
 	for (; *s; s++) {
 		if (*s == ';')
@@ -34,9 +33,9 @@ static void fold_rows(FILE *out, const char *vm, const struct trace_vcpu *vcpu)
 			ns = r->by[by].total_ns;
 			if (!ns)
 				continue;
-			frame(out, vm);
+			trace_folded_frame(out, vm);
 			fprintf(out, ";vCPU %u;", vcpu->id);
-			frame(out, exit_reason_name(r->isa, r->reason, name));
+			trace_folded_frame(out, exit_reason_name(r->isa, r->reason, name));
 			fprintf(out, "%s;%s %" PRIu64 "\n",
 				exit_is_idle(r->isa, r->reason) ? " (idle)" : "",
 				trace_class_name[by], ns);

@@ -1,78 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The report: one page without scripts, links or anything to fetch. It forbids
- * the browser to load things too, should an escape ever be missing.
- */
+/* The page of a trace of exits: tables, heat maps, and a histogram per reason. */
 #include <inttypes.h>
-#include <time.h>
 
 #include "exit_names.h"
-#include "output.h"
 #include "trace_fmt.h"
+#include "trace_page.h"
 #include "trace_parts.h"
 #include "trace_svg.h"
-
-static const char head[] =
-"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-"<meta name=\"viewport\" content=\"width=device-width\">\n"
-"<title>kvasir trace</title>\n<style>\n"
-":root{color-scheme:light dark;--bg:#fff;--fg:#1c2430;--dim:#5c6673;--line:#d8dde4;"
-"--k:#3568b0;--u:#cc6d14;--h:#8a1f5c}\n"
-"@media(prefers-color-scheme:dark){:root{--bg:#15191f;--fg:#e4e8ee;--dim:#9aa4b2;"
-"--line:#343c47;--k:#78a8ea;--u:#f0a052;--h:#ff8cc6}}\n"
-"body{background:var(--bg);color:var(--fg);font:15px/1.45 system-ui,sans-serif;"
-"max-width:62rem;margin:1.5rem auto;padding:0 1rem}\n"
-"h1{font-size:1.4rem}h2{font-size:1.15rem;margin-top:2rem;border-top:1px solid var(--line);"
-"padding-top:1rem;overflow-wrap:anywhere}h3{font-size:1rem;margin:1.2rem 0 .2rem}\n"
-".t{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;"
-"font-size:.87rem}th,td{padding:.15rem .5rem;text-align:right;white-space:nowrap;"
-"border-bottom:1px solid var(--line)}\n"
-"th:first-child,td:first-child,th:nth-child(2),td:nth-child(2){text-align:left}\n"
-"p,figcaption{color:var(--dim);margin:.3rem 0}figure{margin:.6rem 0}\n"
-"svg{width:100%;height:auto;max-width:60rem;display:block}\n"
-"svg text{font:11px system-ui,sans-serif;fill:var(--dim)}\n"
-".k{fill:var(--k)}.u{fill:var(--u)}.h{fill:var(--h)}\n"
-".g{stroke:var(--line);fill:none}.m{stroke:var(--fg);stroke-dasharray:3 3;fill:none}\n"
-".key{display:inline-block;width:.8em;height:.8em}.key.k{background:var(--k)}"
-".key.u{background:var(--u)}\n"
-"</style>\n</head>\n<body>\n<h1>VM exits</h1>\n";
 
 static const char heads[] =
 "<tr><th>reason<th>by<th>exits<th>exit/s<th>time&nbsp;%<th>wall&nbsp;%<th>total"
 "<th>min<th>mean<th>p50<th>p90<th>p99<th>p99.9<th>max</tr>\n";
 
-/* Text into the page; bytes that are not text were escaped before. */
-static void put_text(FILE *out, const char *s)
-{
-	for (; *s; s++) {
-		switch (*s) {
-		case '&':
-			fputs("&amp;", out);
-			break;
-		case '<':
-			fputs("&lt;", out);
-			break;
-		case '>':
-			fputs("&gt;", out);
-			break;
-		case '"':
-			fputs("&quot;", out);
-			break;
-		case '\'':
-			fputs("&#39;", out);
-			break;
-		default:
-			putc(*s, out);
-		}
-	}
-}
-
 static void put_name(FILE *out, const struct trace_row *r)
 {
 	char name[EXIT_NAME_MAX];
 
-	put_text(out, exit_reason_name(r->isa, r->reason, name));
+	trace_page_text(out, exit_reason_name(r->isa, r->reason, name));
 	if (exit_is_idle(r->isa, r->reason))
 		fputs(" *", out);
 }
@@ -124,14 +68,50 @@ static void put_table(FILE *out, const struct trace *t, const struct trace_vm *v
 	      out);
 }
 
+struct heat_of {
+	uint32_t vm;
+	bool idle;
+};
+
+static bool in_heat(const struct trace_cell *c, const void *ctx)
+{
+	const struct heat_of *of = ctx;
+
+	return c->key[TRACE_CELL_VM] == of->vm &&
+	       exit_is_idle(c->key[TRACE_CELL_ISA],
+			    c->key[TRACE_CELL_REASON]) == of->idle;
+}
+
 static void put_heat(FILE *out, const struct trace_timeline *tl, uint32_t vm,
 		     bool idle)
 {
+	const struct heat_of of = { vm, idle };
+	const struct trace_svg_heat heat = {
+		.label = "exits by latency and time",
+		.what = "exits",
+		.pick = { in_heat, &of },
+	};
+
 	fputs("<figure>\n", out);
-	if (trace_svg_heat(out, tl, vm, idle))
+	if (trace_svg_heat(out, tl, &heat))
 		fprintf(out, "<figcaption>%s by latency and time</figcaption>",
 			idle ? "Idle exits (*)" : "Exits, without idle ones,");
 	fputs("</figure>\n", out);
+}
+
+static void put_histogram(FILE *out, const struct trace_row *row)
+{
+	struct exits_series sum = trace_both(row);
+	struct trace_figures f = trace_figures(&sum);
+	const struct trace_svg_histogram h = {
+		.label = "exits by latency",
+		.unit = TRACE_UNIT_TIME,
+		.bucket = { row->by[0].bucket, row->by[1].bucket },
+		.p50 = f.p50,
+		.p99 = f.p99,
+	};
+
+	trace_svg_histogram(out, &h);
 }
 
 static void put_vm(FILE *out, const struct trace *t,
@@ -142,7 +122,7 @@ static void put_vm(FILE *out, const struct trace *t,
 	size_t k;
 
 	fputs("<h2>", out);
-	put_text(out, trace_vm_label(label, vm));
+	trace_page_text(out, trace_vm_label(label, vm));
 	fprintf(out, "</h2>\n<p>%zu vCPU%s</p>\n", vm->n_vcpus,
 		vm->n_vcpus == 1 ? "" : "s");
 	if (!vm->rows.n)
@@ -159,42 +139,30 @@ static void put_vm(FILE *out, const struct trace *t,
 		fputs("<h3>", out);
 		put_name(out, &vm->rows.row[k]);
 		fputs("</h3>\n", out);
-		trace_svg_histogram(out, &vm->rows.row[k]);
+		put_histogram(out, &vm->rows.row[k]);
 	}
 }
 
 static void put_losses(FILE *out, const struct trace *t)
 {
-	const char *note = trace_note(t), *text;
+	const char *text;
 	uint64_t count;
 	size_t i;
 
 	for (i = 0; trace_loss(t, i, &count, &text); i++)
-		if (count)
-			fprintf(out, "<p>lost: %" PRIu64 " %s</p>\n", count, text);
-	if (note) {
-		fputs("<p>note: ", out);
-		put_text(out, note);
-		fputs("</p>\n", out);
-	}
+		trace_page_loss(out, count, text);
+	trace_page_note(out, trace_note(t));
 }
 
 void trace_fmt_html(FILE *out, const struct trace *t,
 		    const struct trace_timeline *tl)
 {
-	char kernel[4 * sizeof(t->kernel)], when[64] = "";
-	time_t began = (time_t)t->began;
-	struct tm tm;
 	size_t i;
 
-	if (gmtime_r(&began, &tm))
-		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &tm);
-	fputs(head, out);
-	fprintf(out, "<p>%s, %.1f s, Linux ", when, t->seconds);
-	put_text(out, out_escape(kernel, sizeof(kernel), t->kernel));
-	fputs("</p>\n", out);
+	trace_page_begin(out, "VM exits", "");
+	trace_page_when(out, t->began, t->seconds, t->kernel);
 	put_losses(out, t);
 	for (i = 0; i < t->n_vms; i++)
 		put_vm(out, t, tl, i);
-	fputs("</body>\n</html>\n", out);
+	trace_page_end(out);
 }

@@ -127,22 +127,52 @@ const char *trace_duration(char buf[TRACE_DURATION_MAX], uint64_t ns)
 	return buf;
 }
 
+static void bytes_text(char buf[TRACE_VALUE_MAX], uint64_t bytes)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+	double v = bytes;
+	size_t i;
+
+	for (i = 0; i < sizeof(units) / sizeof(units[0]) - 1 && v >= 999.5; i++)
+		v /= 1024;
+	snprintf(buf, TRACE_VALUE_MAX, "%.3g%s", v, units[i]);
+}
+
+const char *trace_value(char buf[TRACE_VALUE_MAX], enum trace_unit unit,
+			uint64_t value)
+{
+	if (unit == TRACE_UNIT_TIME)
+		return trace_duration(buf, value);
+	if (unit == TRACE_UNIT_BYTES)
+		bytes_text(buf, value);
+	else
+		snprintf(buf, TRACE_VALUE_MAX, "%" PRIu64, value);
+	return buf;
+}
+
 double trace_wall_ns(const struct trace *t, size_t n)
 {
 	return t->seconds > 0 ? t->seconds * 1e9 * n : 0;
 }
 
+const char *trace_owner_label(char buf[TRACE_LABEL_MAX], const char *name,
+			      const char *comm, uint32_t pid)
+{
+	char comms[4 * sizeof(((struct trace_vm *)0)->comm)];
+	char names[4 * sizeof(((struct trace_vm *)0)->name)];
+
+	out_escape(comms, sizeof(comms), comm);
+	out_escape(names, sizeof(names), name);
+	if (*names)
+		snprintf(buf, TRACE_LABEL_MAX, "%s (%s %u)", names, comms, pid);
+	else
+		snprintf(buf, TRACE_LABEL_MAX, "%s %u", comms, pid);
+	return buf;
+}
+
 const char *trace_vm_label(char buf[TRACE_LABEL_MAX], const struct trace_vm *vm)
 {
-	char comm[4 * sizeof(vm->comm)], name[4 * sizeof(vm->name)];
-
-	out_escape(comm, sizeof(comm), vm->comm);
-	out_escape(name, sizeof(name), vm->name);
-	if (*name)
-		snprintf(buf, TRACE_LABEL_MAX, "%s (%s %u)", name, comm, vm->pid);
-	else
-		snprintf(buf, TRACE_LABEL_MAX, "%s %u", comm, vm->pid);
-	return buf;
+	return trace_owner_label(buf, vm->name, vm->comm, vm->pid);
 }
 
 int trace_take_format(void *dst, const char *value)

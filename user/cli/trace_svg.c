@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Charts of a trace; see trace_svg.h. Both have latency on an axis that is cut
- * like the slices are, in four bands per power of two.
+ * Charts of a trace; see trace_svg.h. Values lie on an axis that is cut into bands
+ * of some buckets of the histograms each.
  */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-#include "exit_names.h"
 #include "output.h"
-#include "trace_fmt.h"
 #include "trace_svg.h"
 
 #define WIDTH	720
@@ -20,80 +18,109 @@
 #define BAR_H	130
 #define HEAT_H	240
 #define FOOT	22
+/* Labels of an axis are at least so far apart, of its length. */
+#define LABEL_GAP	0.04
+/* Of spans: room for what they are called, and how long they take. */
+#define SPAN_LEFT	140
+#define SPAN_RIGHT	64
+#define SPAN_H		16
+#define SPAN_STEP	22
 /* Shades of the heat map: one path each, so that the page stays small. */
 #define SHADES	8
 
-/* The bands shown: from @first to @last, at least one. */
-struct bands {
+/* What is shown: bands of @step buckets, from @first to @last. */
+struct axis {
+	enum trace_unit unit;
+	uint32_t step;
 	uint32_t first, last;
 };
 
-static bool find_bands(const uint64_t *count, struct bands *b)
+/* Choose the bands that count something. Return: false if there is none. */
+static bool axis_fit(struct axis *a, const uint64_t *count)
 {
-	uint32_t i;
+	uint32_t i, bands = HIST_BUCKETS / a->step;
 	bool any = false;
 
-	for (i = 0; i < TRACE_HEAT; i++) {
+	for (i = 0; i < bands; i++) {
 		if (!count[i])
 			continue;
 		if (!any)
-			b->first = i;
-		b->last = i;
+			a->first = i;
+		a->last = i;
 		any = true;
 	}
 	if (!any)
 		return false;
 	/* Some air, so that a single value is no full-width bar. */
-	b->first = b->first > 3 ? b->first - 3 : 0;
-	b->last = b->last + 3 < TRACE_HEAT ? b->last + 3 : TRACE_HEAT - 1;
+	a->first = a->first > 3 ? a->first - 3 : 0;
+	a->last = a->last + 3 < bands ? a->last + 3 : bands - 1;
 	return true;
 }
 
-static uint64_t band_from(uint32_t band)
+static uint32_t axis_bands(const struct axis *a)
 {
-	return band < TRACE_HEAT ? hist_lower(band * TRACE_HEAT_STEP) :
-				   1ULL << HIST_BITS;
+	return a->last + 1 - a->first;
 }
 
-/* Where @ns lies on the axis: 0 to 1, in the middle of its bucket. */
-static double place(const struct bands *b, uint64_t ns)
+static uint64_t band_from(const struct axis *a, uint32_t band)
 {
-	double at = (hist_index(ns) + 0.5) / TRACE_HEAT_STEP;
+	return band < HIST_BUCKETS / a->step ? hist_lower(band * a->step) :
+					       1ULL << HIST_BITS;
+}
 
-	return (at - b->first) / (b->last + 1 - b->first);
+/* Where @value lies on the axis: 0 to 1, in the middle of its bucket. */
+static double place(const struct axis *a, uint64_t value)
+{
+	double at = (hist_index(value) + 0.5) / a->step;
+
+	return (at - a->first) / axis_bands(a);
 }
 
 /* "1us", "20us": of a value with one digit that counts. */
-static void grid_label(char buf[16], uint64_t ns)
+static const char *grid_label(char buf[TRACE_VALUE_MAX], enum trace_unit unit,
+			      uint64_t value)
 {
-	static const char *const unit[] = { "ns", "us", "ms", "s" };
+	static const char *const units[] = { "ns", "us", "ms", "s" };
 	int i;
 
-	for (i = 0; i < 3 && ns >= 1000; i++)
-		ns /= 1000;
-	snprintf(buf, 16, "%" PRIu64 "%s", ns, unit[i]);
+	if (unit != TRACE_UNIT_TIME)
+		return trace_value(buf, unit, value);
+	for (i = 0; i < 3 && value >= 1000; i++)
+		value /= 1000;
+	snprintf(buf, TRACE_VALUE_MAX, "%" PRIu64 "%s", value, units[i]);
+	return buf;
 }
 
-/* Powers of ten on the axis; @x: else along y. Drawn first, behind all else. */
-static void latency_grid(FILE *out, const struct bands *b, int height, bool x)
+/* The line of the grid after the one at @value, the @nth, counted from 0. */
+static uint64_t grid_next(const struct axis *a, uint64_t value, int nth)
 {
 	/* From 1 to 10, and so on; through 2 and 5 on less than two decades. */
-	static const struct { uint64_t mul, div; } next[] = {
+	static const struct { uint64_t mul, div; } decade[] = {
 		{ 2, 1 }, { 5, 2 }, { 2, 1 },
 	};
-	bool fine = b->last - b->first < 27;
-	char label[16];
-	uint64_t ns, then;
-	double at;
+	bool fine = (axis_bands(a) - 1) * a->step < 27 * TRACE_HEAT_STEP;
+
+	if (a->unit != TRACE_UNIT_TIME)
+		return value * (fine ? 2 : 8);
+	if (!fine)
+		return value * 10;
+	return value * decade[nth % 3].mul / decade[nth % 3].div;
+}
+
+/* Round values on the axis; @x: else along y. Drawn first, behind all else. */
+static void grid(FILE *out, const struct axis *a, int height, bool x)
+{
+	double at, last = -LABEL_GAP;
+	char label[TRACE_VALUE_MAX];
+	uint64_t value;
 	int i = 0;
 
-	for (ns = 1; ns < 1ULL << HIST_BITS; ns = then) {
-		then = fine ? ns * next[i].mul / next[i].div : ns * 10;
-		i = (i + 1) % 3;
-		grid_label(label, ns);
-		at = place(b, ns);
-		if (at < 0.01 || at > 0.99)
+	for (value = 1; value < 1ULL << HIST_BITS; value = grid_next(a, value, i++)) {
+		at = place(a, value);
+		if (at < 0.01 || at > 0.99 || at - last < LABEL_GAP)
 			continue;
+		last = at;
+		grid_label(label, a->unit, value);
 		if (x)
 			fprintf(out, "<path class=\"g\" d=\"M%.1f %dv%d\"/>"
 				"<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n",
@@ -112,77 +139,93 @@ static void latency_grid(FILE *out, const struct bands *b, int height, bool x)
 static void open_svg(FILE *out, int height, const char *label)
 {
 	fprintf(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n",
-		WIDTH, TOP + height + FOOT, label);
+		WIDTH, height, label);
 }
 
 /* One bar from @base up; both counts of the highest bar, @top. */
-static void bar(FILE *out, const struct bands *b, uint32_t band, char class,
+static void bar(FILE *out, const struct axis *a, uint32_t band, char class,
 		uint64_t base, uint64_t n, uint64_t top)
 {
-	double w = (double)PLOT / (b->last + 1 - b->first);
+	double w = (double)PLOT / axis_bands(a);
 	double h = (double)n / top * BAR_H, y = (double)base / top * BAR_H;
-	char from[TRACE_DURATION_MAX], to[TRACE_DURATION_MAX];
+	uint64_t first = band_from(a, band), next = band_from(a, band + 1);
+	char from[TRACE_VALUE_MAX], to[TRACE_VALUE_MAX];
 
 	fprintf(out, "<rect class=\"%c\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\">"
-		"<title>%s to %s: %" PRIu64 "</title></rect>\n", class,
-		LEFT + (band - b->first) * w, TOP + BAR_H - y - h, w - 0.5,
-		h < 0.7 ? 0.7 : h, trace_duration(from, band_from(band)),
-		trace_duration(to, band_from(band + 1)), n);
+		"<title>%s", class, LEFT + (band - a->first) * w,
+		TOP + BAR_H - y - h, w - 0.5, h < 0.7 ? 0.7 : h,
+		trace_value(from, a->unit, first));
+	if (a->unit == TRACE_UNIT_TIME || next > first + 1)
+		fprintf(out, " to %s", trace_value(to, a->unit, next));
+	fprintf(out, ": %" PRIu64 "</title></rect>\n", n);
 }
 
-static void mark(FILE *out, const struct bands *b, const char *name,
-		 uint64_t ns, bool left)
+static void mark(FILE *out, const struct axis *a, const char *name,
+		 uint64_t value, bool left)
 {
-	double x = LEFT + place(b, ns) * PLOT;
-	char text[TRACE_DURATION_MAX];
+	double x = LEFT + place(a, value) * PLOT;
+	char text[TRACE_VALUE_MAX];
 
 	fprintf(out, "<path class=\"m\" d=\"M%.1f %dv%d\"/>"
 		"<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">%s %s</text>\n",
 		x, TOP - 4, BAR_H + 4, left ? x - 3 : x + 3, TOP - 4,
-		left ? "end" : "start", name, trace_duration(text, ns));
+		left ? "end" : "start", name, trace_value(text, a->unit, value));
 }
 
-void trace_svg_histogram(FILE *out, const struct trace_row *row)
+/* Buckets -> bands of both arrays and their sum. Return: the highest sum. */
+static uint64_t sum_bands(const struct trace_svg_histogram *h, uint32_t step,
+			  uint64_t (*count)[HIST_BUCKETS], uint64_t *both)
 {
-	uint64_t count[2][TRACE_HEAT] = { { 0 } }, both[TRACE_HEAT], top = 1;
-	struct exits_series sum = trace_both(row);
-	struct trace_figures f = trace_figures(&sum);
-	struct bands b;
-	char text[8];
+	uint64_t top = 1;
 	uint32_t i;
-	int by;
+	int part;
 
-	for (by = 0; by < 2; by++)
-		for (i = 0; i < HIST_BUCKETS; i++)
-			count[by][i / TRACE_HEAT_STEP] += row->by[by].bucket[i];
-	for (i = 0; i < TRACE_HEAT; i++) {
+	for (part = 0; part < 2; part++)
+		for (i = 0; h->bucket[part] && i < HIST_BUCKETS; i++)
+			count[part][i / step] += h->bucket[part][i];
+	for (i = 0; i < HIST_BUCKETS / step; i++) {
 		both[i] = count[0][i] + count[1][i];
 		if (both[i] > top)
 			top = both[i];
 	}
-	if (!find_bands(both, &b))
+	return top;
+}
+
+void trace_svg_histogram(FILE *out, const struct trace_svg_histogram *h)
+{
+	uint64_t count[2][HIST_BUCKETS] = { { 0 } }, both[HIST_BUCKETS], top;
+	struct axis a = {
+		.unit = h->unit,
+		/* Small numbers have a bucket, and thus a bar, each. */
+		.step = h->unit == TRACE_UNIT_COUNT ? 1 : TRACE_HEAT_STEP,
+	};
+	char text[8];
+	uint32_t i;
+
+	top = sum_bands(h, a.step, count, both);
+	if (!axis_fit(&a, both))
 		return;
-	open_svg(out, BAR_H, "exits by latency");
-	latency_grid(out, &b, BAR_H, true);
-	for (i = b.first; i <= b.last; i++) {
+	open_svg(out, TOP + BAR_H + FOOT, h->label);
+	grid(out, &a, BAR_H, true);
+	for (i = a.first; i <= a.last; i++) {
 		if (count[0][i])
-			bar(out, &b, i, 'k', 0, count[0][i], top);
+			bar(out, &a, i, 'k', 0, count[0][i], top);
 		if (count[1][i])
-			bar(out, &b, i, 'u', count[0][i], count[1][i], top);
+			bar(out, &a, i, 'u', count[0][i], count[1][i], top);
 	}
 	out_count(text, sizeof(text), top);
 	fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n"
 		"<text x=\"%d\" y=\"%d\" text-anchor=\"end\">0</text>\n",
 		LEFT - 4, TOP + 8, text, LEFT - 4, TOP + BAR_H);
 	/* Where the two are near, one is written to each side. */
-	mark(out, &b, "p50", f.p50, true);
-	mark(out, &b, "p99", f.p99, false);
+	mark(out, &a, "p50", h->p50, true);
+	mark(out, &a, "p99", h->p99, false);
 	fputs("</svg>\n", out);
 }
 
-/* Exits of one slice by band. */
-static void slice_bands(const struct trace_slice *s, uint32_t vm, bool idle,
-			uint64_t count[TRACE_HEAT])
+/* What @h shows of one slice, by band. */
+static void slice_bands(const struct trace_slice *s,
+			const struct trace_svg_heat *h, uint64_t count[TRACE_HEAT])
 {
 	size_t i, k;
 
@@ -190,9 +233,7 @@ static void slice_bands(const struct trace_slice *s, uint32_t vm, bool idle,
 	for (i = 0; i < s->n_cells; i++) {
 		const struct trace_cell *c = &s->cell[i];
 
-		if (c->key[TRACE_CELL_VM] != vm ||
-		    exit_is_idle(c->key[TRACE_CELL_ISA],
-				 c->key[TRACE_CELL_REASON]) != idle)
+		if (!h->pick.takes(c, h->pick.ctx))
 			continue;
 		for (k = 0; k < TRACE_HEAT; k++)
 			count[k] += c->heat[k];
@@ -218,21 +259,22 @@ static int shade(double rate, double top)
 }
 
 /* All cells of one shade. */
-static void heat_path(FILE *out, const struct trace_timeline *tl, uint32_t vm,
-		      bool idle, const struct bands *b, int of, double top)
+static void heat_path(FILE *out, const struct trace_timeline *tl,
+		      const struct trace_svg_heat *heat, const struct axis *a,
+		      int of, double top)
 {
 	double end = tl->slice[tl->n - 1].end, x, w;
-	double h = (double)HEAT_H / (b->last + 1 - b->first);
+	double h = (double)HEAT_H / axis_bands(a);
 	uint64_t count[TRACE_HEAT];
 	bool any = false;
 	uint32_t k;
 	size_t i;
 
 	for (i = 0; i < tl->n; i++) {
-		slice_bands(&tl->slice[i], vm, idle, count);
+		slice_bands(&tl->slice[i], heat, count);
 		x = end > 0 ? (i ? tl->slice[i - 1].end : 0) / end * PLOT : 0;
 		w = end > 0 ? tl->slice[i].end / end * PLOT - x : PLOT;
-		for (k = b->first; k <= b->last; k++) {
+		for (k = a->first; k <= a->last; k++) {
 			if (shade(count[k] / slice_seconds(tl, i), top) != of)
 				continue;
 			if (!any)
@@ -240,7 +282,7 @@ static void heat_path(FILE *out, const struct trace_timeline *tl, uint32_t vm,
 					(double)of / SHADES);
 			any = true;
 			fprintf(out, "M%.1f %.1fh%.1fv%.1fh-%.1fz", LEFT + x,
-				TOP + (b->last - k) * h, w, h, w);
+				TOP + (a->last - k) * h, w, h, w);
 		}
 	}
 	if (any)
@@ -257,19 +299,19 @@ static void time_axis(FILE *out, double end)
 			i == 4 ? "end" : i ? "middle" : "start", end * i / 4);
 }
 
-bool trace_svg_heat(FILE *out, const struct trace_timeline *tl, uint32_t vm,
-		    bool idle)
+bool trace_svg_heat(FILE *out, const struct trace_timeline *tl,
+		    const struct trace_svg_heat *heat)
 {
+	struct axis a = { .unit = TRACE_UNIT_TIME, .step = TRACE_HEAT_STEP };
 	uint64_t count[TRACE_HEAT], sum[TRACE_HEAT] = { 0 };
 	double top = 0, rate;
-	struct bands b;
 	char text[8];
 	uint32_t k;
 	size_t i;
 	int n;
 
 	for (i = 0; i < tl->n; i++) {
-		slice_bands(&tl->slice[i], vm, idle, count);
+		slice_bands(&tl->slice[i], heat, count);
 		for (k = 0; k < TRACE_HEAT; k++) {
 			sum[k] += count[k];
 			rate = count[k] / slice_seconds(tl, i);
@@ -277,15 +319,64 @@ bool trace_svg_heat(FILE *out, const struct trace_timeline *tl, uint32_t vm,
 				top = rate;
 		}
 	}
-	if (!find_bands(sum, &b))
+	if (!axis_fit(&a, sum))
 		return false;
-	open_svg(out, HEAT_H, "exits by latency and time");
-	latency_grid(out, &b, HEAT_H, false);
+	open_svg(out, TOP + HEAT_H + FOOT, heat->label);
+	grid(out, &a, HEAT_H, false);
 	for (n = 1; n <= SHADES; n++)
-		heat_path(out, tl, vm, idle, &b, n, top);
+		heat_path(out, tl, heat, &a, n, top);
 	time_axis(out, tl->slice[tl->n - 1].end);
 	out_count(text, sizeof(text), (uint64_t)ceil(top));
-	fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">strongest: %s exits/s</text>\n</svg>\n",
-		WIDTH - RIGHT, TOP - 4, text);
+	fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">strongest: %s %s/s</text>\n</svg>\n",
+		WIDTH - RIGHT, TOP - 4, text, heat->what);
 	return true;
+}
+
+/* A time axis from 0 to @end, behind @height of bars. */
+static void span_grid(FILE *out, uint64_t end, int height, double plot)
+{
+	char text[TRACE_VALUE_MAX];
+	int i;
+
+	for (i = 0; i <= 4; i++)
+		fprintf(out, "<path class=\"g\" d=\"M%.1f %dv%d\"/>"
+			"<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n",
+			SPAN_LEFT + plot * i / 4, TOP, height,
+			SPAN_LEFT + plot * i / 4, TOP + height + 15,
+			i ? trace_duration(text, end / 4 * i + end % 4 * i / 4) : "0");
+}
+
+void trace_svg_spans(FILE *out, const char *label, const struct trace_svg_row *row,
+		     size_t n, const char *const *names)
+{
+	const double plot = WIDTH - SPAN_LEFT - SPAN_RIGHT;
+	int height = (int)n * SPAN_STEP, y = TOP;
+	char text[TRACE_VALUE_MAX];
+	uint64_t end = 1;
+	size_t i, k;
+	double x, w;
+
+	for (i = 0; i < n; i++)
+		if (row[i].length > end)
+			end = row[i].length;
+	open_svg(out, TOP + height + FOOT, label);
+	span_grid(out, end, height, plot);
+	for (i = 0; i < n; i++, y += SPAN_STEP) {
+		fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n",
+			SPAN_LEFT - 6, y + SPAN_H - 2, row[i].label);
+		for (k = 0; k < row[i].n; k++) {
+			const struct trace_svg_span *s = &row[i].span[k];
+
+			x = SPAN_LEFT + (double)s->from / end * plot;
+			w = (double)(s->to - s->from) / end * plot;
+			fprintf(out, "<rect class=\"s%u\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\">"
+				"<title>%s: %s</title></rect>\n", s->kind, x, y + 2,
+				w < 0.7 ? 0.7 : w, SPAN_H, names[s->kind],
+				trace_duration(text, s->to - s->from));
+		}
+		fprintf(out, "<text x=\"%.1f\" y=\"%d\">%s</text>\n",
+			SPAN_LEFT + (double)row[i].length / end * plot + 4,
+			y + SPAN_H - 2, trace_duration(text, row[i].length));
+	}
+	fputs("</svg>\n", out);
 }
