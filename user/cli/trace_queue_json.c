@@ -114,6 +114,21 @@ static struct json_object *json_drops(struct json *j,
 	return d.o;
 }
 
+void queue_json_names(struct json *j, struct json_object *o,
+		      const struct queue_trace_queue *q)
+{
+	char buf[32];
+
+	json_put_u64(j, o, "dev", q->dev);
+	json_put_u64(j, o, "index", q->index);
+	json_put_str(j, o, "type", queue_type(q));
+	json_put_str(j, o, "queue", queue_name(q, buf));
+	json_put_str(j, o, "backend", q->state.backend);
+	json_put_u64(j, o, "pid", q->state.pid);
+	json_put_str(j, o, "comm", q->comm);
+	json_put_str(j, o, "name", q->name);
+}
+
 static struct json_object *json_queue(struct json *j,
 				      const struct queue_trace_queue *q,
 				      enum queue_view view)
@@ -121,16 +136,8 @@ static struct json_object *json_queue(struct json *j,
 	const struct queue_state *s = &q->state;
 	struct json_object *o = json_new(j);
 	struct queue_series depth;
-	char buf[32];
 
-	json_put_u64(j, o, "dev", q->dev);
-	json_put_u64(j, o, "index", q->index);
-	json_put_str(j, o, "type", queue_type(q));
-	json_put_str(j, o, "queue", queue_name(q, buf));
-	json_put_str(j, o, "backend", s->backend);
-	json_put_u64(j, o, "pid", s->pid);
-	json_put_str(j, o, "comm", q->comm);
-	json_put_str(j, o, "name", q->name);
+	queue_json_names(j, o, q);
 	json_put_u64(j, o, "requests", s->completed);
 	json_put_u64(j, o, "failed", s->failed);
 	json_put_u64(j, o, "services", s->services);

@@ -28,6 +28,17 @@ const char *queue_hop(unsigned int stage)
 	return hops[stage].key;
 }
 
+const char *queue_hop_text(unsigned int what)
+{
+	return what == WHAT_TOTAL ? "in all" : hops[what].text;
+}
+
+bool queue_is_hop(enum queue_view view, unsigned int what)
+{
+	return view == VIEW_PATH ? what > WHAT_TOTAL && what < STAGES :
+				   what == STAGE_DONE;
+}
+
 /* enum kvs_chain_err, in its order */
 static const char *const bad_chains[QUEUE_ERRORS] = {
 	[1] = "loop", "next", "too-long", "order", "indirect", "range",
@@ -76,7 +87,7 @@ const char *queue_op_name(const struct queue_trace_queue *q, unsigned int op,
 			  char buf[16])
 {
 	if (q->state.type == KVASIR_NET)
-		return q->index ? "sent" : "received";
+		return q->index & 1 ? "sent" : "received";
 	switch (op) {
 	case VIRTIO_BLK_T_IN:
 		return "read";
@@ -116,31 +127,42 @@ uint64_t queue_quantile(const struct queue_series *s, uint32_t permille)
 	return hist_quantile(s->bucket, s->n, permille, s->max);
 }
 
-static void print_head(const struct queue_trace_queue *q)
+const char *queue_label(char buf[QUEUE_LABEL_MAX],
+			const struct queue_trace_queue *q)
 {
 	char backend[4 * sizeof(q->state.backend)], name[4 * sizeof(q->name)];
 	char queue[32];
 
 	out_escape(name, sizeof(name), q->name);
 	out_escape(backend, sizeof(backend), q->state.backend);
-	printf("== %s %s, device %u %s%s%s, pid %u%s%s\n", queue_type(q),
-	       queue_name(q, queue), q->dev, *backend ? "(" : "", backend,
-	       *backend ? ")" : "", q->state.pid, *name ? ", " : "", name);
+	snprintf(buf, QUEUE_LABEL_MAX, "%s %s, device %u %s%s%s, pid %u%s%s",
+		 queue_type(q), queue_name(q, queue), q->dev, *backend ? "(" : "",
+		 backend, *backend ? ")" : "", q->state.pid, *name ? ", " : "",
+		 name);
+	return buf;
 }
 
-/* Cells of a series of times or sizes: count, quantiles, maximum. */
-static void add_times(struct table *table, const struct queue_series *s)
+void queue_figures(const struct queue_series *s, uint64_t figure[QUEUE_FIGURES])
 {
-	const uint64_t v[] = {
-		queue_quantile(s, 500), queue_quantile(s, 900), queue_quantile(s, 990),
+	const uint64_t v[QUEUE_FIGURES] = {
+		s->n ? s->sum / s->n : 0, queue_quantile(s, 500),
+		queue_quantile(s, 900), queue_quantile(s, 990),
 		queue_quantile(s, 999), s->max,
 	};
+
+	memcpy(figure, v, sizeof(v));
+}
+
+/* Cells of a series of times: count, mean, quantiles, maximum. */
+static void add_times(struct table *table, const struct queue_series *s)
+{
+	uint64_t v[QUEUE_FIGURES];
 	char buf[TRACE_DURATION_MAX];
 	size_t i;
 
+	queue_figures(s, v);
 	table_cell(table, "%llu", s->n);
-	table_cell(table, "%s", trace_duration(buf, s->n ? s->sum / s->n : 0));
-	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++)
+	for (i = 0; i < QUEUE_FIGURES; i++)
 		table_cell(table, "%s", trace_duration(buf, v[i]));
 }
 
@@ -158,11 +180,11 @@ static int print_hops(const struct queue_trace_queue *q)
 		s = queue_sum(q, i, -1);
 		if (!s.n)
 			continue;
-		table_cell(table, "%s", hops[i].text);
+		table_cell(table, "%s", queue_hop_text(i));
 		add_times(table, &s);
 	}
 	s = queue_sum(q, WHAT_TOTAL, -1);
-	table_cell(table, "in all");
+	table_cell(table, "%s", queue_hop_text(WHAT_TOTAL));
 	add_times(table, &s);
 	return table_print(table);
 }
@@ -207,17 +229,17 @@ static int print_slowest(const struct queue_trace_queue *q, unsigned int n)
 	return table_print(table);
 }
 
-static void print_services(const struct queue_trace_queue *q)
+void queue_services(FILE *out, const struct queue_trace_queue *q)
 {
 	const struct queue_state *s = &q->state;
 
-	printf("%llu services (%llu not kicked), %llu calls, %llu services without one",
-	       s->services, s->unasked, s->calls, s->uncalled);
+	fprintf(out, "%llu services (%llu not kicked), %llu calls, %llu services without one",
+		s->services, s->unasked, s->calls, s->uncalled);
 	if (s->elsewhere)
-		printf(", %llu calls not into a guest", s->elsewhere);
+		fprintf(out, ", %llu calls not into a guest", s->elsewhere);
 	if (s->posted)
-		printf(", %llu interrupts posted into a running guest", s->posted);
-	putchar('\n');
+		fprintf(out, ", %llu interrupts posted into a running guest",
+			s->posted);
 }
 
 static int print_load(const struct queue_trace_queue *q)
@@ -296,14 +318,16 @@ static void print_drop(void *ctx, const char *reason, uint64_t n)
 static int print_queue(const struct queue_record *rec,
 		       const struct queue_trace_queue *q, unsigned int slowest)
 {
+	char label[QUEUE_LABEL_MAX];
 	int ret;
 
-	print_head(q);
+	printf("== %s\n", queue_label(label, q));
 	if (rec->view == VIEW_PATH) {
 		ret = print_hops(q);
 		if (!ret)
 			ret = print_slowest(q, slowest);
-		print_services(q);
+		queue_services(stdout, q);
+		putchar('\n');
 	} else {
 		ret = print_load(q);
 		print_depth(q, rec->t.about.seconds);
@@ -358,6 +382,12 @@ int queue_print(const struct queue_record *rec, const struct trace_style *style)
 		return queue_print_json(rec);
 	case TRACE_PROMETHEUS:
 		queue_fmt_prometheus(stdout, rec);
+		return out_done();
+	case TRACE_FOLDED:
+		queue_fmt_folded(stdout, rec);
+		return out_done();
+	case TRACE_HTML:
+		queue_fmt_html(stdout, rec);
 		return out_done();
 	default:
 		return print_tables(rec, style->slowest);

@@ -158,10 +158,14 @@ static int run(int argc, char **argv, struct options *o, const char *verb,
 	       const char *about)
 {
 	bool path = o->counts.rec.view == VIEW_PATH;
+	enum trace_format none = -1, format = none;
 	const struct opt opts[] = {
 		TRACE_SESSION_OPTIONS(&o->session),
+		{ .name = "format", .letter = 'f', .kind = OPT_CALL,
+		  .dst = &format, .fn = trace_take_format, .arg = "FORMAT",
+		  .help = "table (default), json, prometheus, folded or html" },
 		{ .name = "json", .kind = OPT_FLAG, .dst = &o->json,
-		  .help = "JSON instead of tables" },
+		  .help = "the same as --format json" },
 		TRACE_PROMETHEUS_OPTION(&o->prometheus),
 		/* The last one is for path only. */
 		{ .name = path ? "slowest" : NULL,
@@ -183,12 +187,15 @@ static int run(int argc, char **argv, struct options *o, const char *verb,
 	ret = opts_parse(&usage, argc, argv, &first);
 	if (ret != OPTS_GO)
 		return ret;
-	if (o->json && o->prometheus)
-		return out_error(EXIT_USAGE, "only one of --json and --prometheus");
+	if ((format != none) + o->json + !!o->prometheus > 1)
+		return out_error(EXIT_USAGE,
+				 "only one of --format, --json and --prometheus");
 	ret = trace_check_prometheus(o->prometheus);
 	if (ret)
 		return ret;
-	if (o->json)
+	if (format != none)
+		o->job.style.format = format;
+	else if (o->json)
 		o->job.style.format = TRACE_JSON;
 	else if (o->prometheus && !strcmp(o->prometheus, "-"))
 		o->job.style.format = TRACE_PROMETHEUS;

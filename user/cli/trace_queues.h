@@ -8,12 +8,15 @@
  *	trace_queue_report.c	what there is to say; model -> table
  *	trace_queue_json.c	model -> JSON
  *	trace_queue_prom.c	model -> Prometheus' text format
+ *	trace_queue_folded.c	model -> folded stacks
+ *	trace_queue_html.c	model -> page with charts
  */
 #ifndef KVASIR_TRACE_QUEUES_H
 #define KVASIR_TRACE_QUEUES_H
 
 #include <stdio.h>
 
+#include "json_put.h"
 #include "trace_fmt.h"
 #include "trace_queue_model.h"
 
@@ -24,11 +27,24 @@ const char *queue_op_name(const struct queue_trace_queue *q, unsigned int op,
 const char *queue_name(const struct queue_trace_queue *q, char buf[32]);
 /* "net", "blk" */
 const char *queue_type(const struct queue_trace_queue *q);
+/* "blk queue 0, device 3 (null0), pid 1234, web": printable ASCII */
+#define QUEUE_LABEL_MAX TRACE_LABEL_MAX
+const char *queue_label(char buf[QUEUE_LABEL_MAX],
+			const struct queue_trace_queue *q);
 /* The hop that ends with @stage, as in JSON. */
 const char *queue_hop(unsigned int stage);
+/* The same for people; of WHAT_TOTAL, too. */
+const char *queue_hop_text(unsigned int what);
+/* Is it one of the times that @view is about, and no sum of others? */
+bool queue_is_hop(enum queue_view view, unsigned int what);
 /* How long that of @t took; false if one of its ends is unknown. */
 bool queue_hop_ns(const struct queue_trip *t, unsigned int stage, uint64_t *ns);
 uint64_t queue_quantile(const struct queue_series *s, uint32_t permille);
+/* Mean, p50, p90, p99, p99.9, maximum */
+#define QUEUE_FIGURES 6
+void queue_figures(const struct queue_series *s, uint64_t figure[QUEUE_FIGURES]);
+/* "12 services (...), 12 calls, ..." */
+void queue_services(FILE *out, const struct queue_trace_queue *q);
 
 /* What the reader must know about a reduced trace, or NULL. */
 const char *queue_note(const struct queue_record *rec);
@@ -57,6 +73,11 @@ int trace_queue_layout(struct queues_where *where);
  */
 int queue_print(const struct queue_record *rec, const struct trace_style *style);
 int queue_print_json(const struct queue_record *rec);
+/* What tells a queue from others, as members of @o */
+void queue_json_names(struct json *j, struct json_object *o,
+		      const struct queue_trace_queue *q);
 void queue_fmt_prometheus(FILE *out, const struct queue_record *rec);
+void queue_fmt_folded(FILE *out, const struct queue_record *rec);
+void queue_fmt_html(FILE *out, const struct queue_record *rec);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "output.h"
+#include "trace_page.h"
 #include "trace_svg.h"
 
 #define WIDTH	720
@@ -101,7 +102,7 @@ static uint64_t grid_next(const struct axis *a, uint64_t value, int nth)
 	bool fine = (axis_bands(a) - 1) * a->step < 27 * TRACE_HEAT_STEP;
 
 	if (a->unit != TRACE_UNIT_TIME)
-		return value * (fine ? 2 : 8);
+		return value * (fine ? 2 : 4);
 	if (!fine)
 		return value * 10;
 	return value * decade[nth % 3].mul / decade[nth % 3].div;
@@ -370,8 +371,9 @@ void trace_svg_spans(FILE *out, const char *label, const struct trace_svg_row *r
 			x = SPAN_LEFT + (double)s->from / end * plot;
 			w = (double)(s->to - s->from) / end * plot;
 			fprintf(out, "<rect class=\"s%u\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\">"
-				"<title>%s: %s</title></rect>\n", s->kind, x, y + 2,
-				w < 0.7 ? 0.7 : w, SPAN_H, names[s->kind],
+				"<title>", s->kind, x, y + 2, w < 0.7 ? 0.7 : w, SPAN_H);
+			trace_page_text(out, names[s->kind]);
+			fprintf(out, ": %s</title></rect>\n",
 				trace_duration(text, s->to - s->from));
 		}
 		fprintf(out, "<text x=\"%.1f\" y=\"%d\">%s</text>\n",

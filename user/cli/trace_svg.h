@@ -3,7 +3,7 @@
  * The charts of a page, as SVG. They know histograms and slices, not what these
  * are of. Colours come from the classes of the page's style sheet, so that they
  * follow light and dark: k and u (bars), h (heat), s0, s1, ... (spans), g (grid),
- * m (marks). Text that is given must be ASCII without markup.
+ * m (marks). Labels must be ASCII without markup.
  */
 #ifndef KVASIR_TRACE_SVG_H
 #define KVASIR_TRACE_SVG_H

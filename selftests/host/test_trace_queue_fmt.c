@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What `kvasir trace path`, `io` and `net` print, in every format.
+ *
+ * Proven: names that carry quotes, markup and terminal sequences harm no format;
+ * folded stacks add up to the time of the hops; the page is well formed, fetches
+ * nothing, and has the charts of what was counted; the spans of the slowest
+ * requests lie within them, whatever a file says of their moments; an empty trace
+ * and one of the largest numbers are printed, too.
+ */
+#include <json-c/json.h>
+
+#include "queue_sample.h"
+#include "trace_text.h"
+
+/* What queue_print() prints. To be freed. */
+static char *print(const struct queue_record *rec, enum trace_format format)
+{
+	const struct trace_style style = { .format = format, .slowest = 8 };
+	FILE *before = stdout;
+	size_t len;
+	char *text;
+
+	stdout = open_memstream(&text, &len);
+	EXPECT_EQ(queue_print(rec, &style), 0);
+	fclose(stdout);
+	stdout = before;
+	ASSERT_EQ(strlen(text), len);
+	return text;
+}
+
+static void sample(struct queue_record *rec, enum queue_view view)
+{
+	queue_sample_record(rec, view, 12, 6, 0.5, 42);
+}
+
+static size_t occurs(const char *text, const char *what)
+{
+	size_t n = 0;
+
+	for (; (text = strstr(text, what)); text++)
+		n++;
+	return n;
+}
+
+/* Sum of all series of a kind. */
+static uint64_t sum_of(const struct queue_record *rec, unsigned int what)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < rec->t.n; i++)
+		sum += queue_sum(&rec->t.queue[i], what, -1).sum;
+	return sum;
+}
+
+TEST("T-05 folded stacks of a path: the time of all hops, none of it twice")
+{
+	struct queue_record *rec = calloc(1, sizeof(*rec));
+	uint64_t want = 0;
+	unsigned int what;
+	char *text;
+
+	sample(rec, VIEW_PATH);
+	for (what = 1; what < STAGES; what++)
+		want += sum_of(rec, what);
+	text = print(rec, TRACE_FOLDED);
+	EXPECT(strstr(text, "web (kvasir 1234);blk 3 queue 0;read;host device "),
+	       "no read: %s", text);
+	EXPECT(strstr(text, "web (kvasir 1234);net 4 tx0;doorbell -> worker "),
+	       "no wait: %s", text);
+	EXPECT_EQ(folded_sum(text, 3, 4), want);
+	free(text);
+	queue_record_free(rec);
+	free(rec);
+}
+
+TEST("T-05 folded stacks of a load: the time at the host device, by kind")
+{
+	struct queue_record *rec = calloc(1, sizeof(*rec));
+	char *text;
+
+	sample(rec, VIEW_LOAD);
+	text = print(rec, TRACE_FOLDED);
+	EXPECT(strstr(text, "a\\x3bb\"c\\\\d<script>&'\\x1b[31m"),
+	       "the name is not there: %s", text);
+	EXPECT_EQ(folded_sum(text, 4, 4), sum_of(rec, STAGE_DONE));
+	free(text);
+	queue_record_free(rec);
+	free(rec);
+}
+
+TEST("T-05 the page of a path: hops, heat maps, the slowest; nothing foreign")
+{
+	struct queue_record *rec = calloc(1, sizeof(*rec));
+	char *text;
+
+	sample(rec, VIEW_PATH);
+	text = print(rec, TRACE_HTML);
+	expect_page(text);
+	EXPECT_EQ(occurs(text, "<h2>"), SAMPLE_QUEUES);
+	EXPECT_EQ(occurs(text, "requests by latency and time"), SAMPLE_QUEUES);
+	/* All hops and the whole; of frames received one is not. */
+	EXPECT_EQ(occurs(text, "<h3>in all</h3>"), SAMPLE_QUEUES);
+	EXPECT_EQ(occurs(text, "<h3>host device</h3>"), SAMPLE_QUEUES);
+	EXPECT_EQ(occurs(text, "<h3>worker -&gt; host device</h3>"),
+		  SAMPLE_QUEUES - 1);
+	EXPECT_EQ(occurs(text, "<h3>slowest requests</h3>"), 3);
+	/* 8 requests of 7 hops, one of 7, a frame of 5 */
+	EXPECT_EQ(occurs(text, "<rect class=\"s"), 8 * 7 + 7 + 5);
+	EXPECT(strstr(text, "lost: 3 completions"), "no loss");
+	free(text);
+	queue_record_free(rec);
+	free(rec);
+}
+
+TEST("T-05 the page of a load: by kind, sizes in bytes, depths, drops")
+{
+	struct queue_record *rec = calloc(1, sizeof(*rec));
+	char *text;
+
+	sample(rec, VIEW_LOAD);
+	text = print(rec, TRACE_HTML);
+	expect_page(text);
+	EXPECT_EQ(occurs(text, "requests by latency and time"), SAMPLE_QUEUES);
+	EXPECT_EQ(occurs(text, "<h3>latency: read</h3>"), 1);
+	EXPECT_EQ(occurs(text, "<h3>size: write</h3>"), 1);
+	EXPECT_EQ(occurs(text, "<h3>latency: type 77</h3>"), 1);
+	EXPECT_EQ(occurs(text, "<h3>in flight</h3>"), SAMPLE_QUEUES);
+	EXPECT(strstr(text, ">16KiB</text>"), "no sizes");
+	/* A bar for each depth: no range */
+	EXPECT(strstr(text, "<title>5: "), "no depths");
+	EXPECT(strstr(text, "<p>errors: 2</p>"), "no errors");
+	EXPECT(strstr(text, "<p>bad-chain:too-long: 5</p>"), "no chains");
+	free(text);
+	queue_record_free(rec);
+	free(rec);
+}
+
+TEST("T-05 tables and JSON of hostile names")
+{
+	struct queue_record *rec = calloc(1, sizeof(*rec));
+	struct json_object *root, *queues, *queue;
+	char *text;
+
+	sample(rec, VIEW_PATH);
+	text = print(rec, TRACE_TABLE);
+	expect_ascii(text);
+	EXPECT(strstr(text, "guest -> doorbell"), "no hops: %s", text);
+	free(text);
+	text = print(rec, TRACE_JSON);
+	expect_ascii(text);
+	root = json_tokener_parse(text);
+	ASSERT(root, "not JSON: %s", text);
+	queues = json_object_object_get(root, "queues");
+	ASSERT_EQ(json_object_array_length(queues), SAMPLE_QUEUES);
+	queue = json_object_array_get_idx(queues, 3);
+	EXPECT(strstr(json_object_get_string(json_object_object_get(queue, "name")),
+		      "a;b\"c"), "no name");
+	json_object_put(root);
+	free(text);
+	text = print(rec, TRACE_PROMETHEUS);
+	expect_ascii(text);
+	free(text);
+	queue_record_free(rec);
+	free(rec);
+}
+
+/* The number behind @key, from @at on. */
+static double number(const char *at, const char *key)
+{
+	const char *s = strstr(at, key);
+
+	ASSERT(s, "no %s: %.80s", key, at);
+	return strtod(s + strlen(key), NULL);
+}
+
+TEST("spans lie within the chart, whatever the moments are")
+{
+	struct queue_record *rec = calloc(1, sizeof(*rec));
+	uint64_t state = kvt_seed() | 1;
+	unsigned int i, k, round;
+	double x, width;
+	char *text, *s;
+
+	sample(rec, VIEW_PATH);
+	for (round = 0; round < 50; round++) {
+		struct queue_slow *slow = &rec->t.queue[0].slow;
+
+		for (i = 0; i < QUEUES_SLOWEST; i++) {
+			for (k = 0; k < STAGES; k++)
+				slow->trip[i].at[k] = kvt_rand(&state) >>
+						      (kvt_rand(&state) % 64);
+			slow->trip[i].total_ns = 1 + (kvt_rand(&state) >>
+						      (1 + kvt_rand(&state) % 60));
+		}
+		text = print(rec, TRACE_HTML);
+		for (s = text; (s = strstr(s, "<rect class=\"s")); s++) {
+			x = number(s, " x=\"");
+			width = number(s, " width=\"");
+			EXPECT(x >= 0 && width > 0 && x + width <= 720,
+			       "x %g, width %g", x, width);
+		}
+		free(text);
+	}
+	queue_record_free(rec);
+	free(rec);
+}
+
+TEST("a trace of nothing, and the largest numbers, in every format")
+{
+	struct queue_record *rec = calloc(1, sizeof(*rec));
+	int format, view;
+	char *text;
+
+	for (view = VIEW_PATH; view <= VIEW_LOAD; view++) {
+		memset(rec, 0, sizeof(*rec));
+		rec->view = view;
+		for (format = TRACE_TABLE; format <= TRACE_HTML; format++) {
+			text = print(rec, format);
+			EXPECT(format == TRACE_FOLDED || *text, "format %d", format);
+			free(text);
+		}
+		queue_sample_huge(rec, view);
+		for (format = TRACE_TABLE; format <= TRACE_HTML; format++) {
+			text = print(rec, format);
+			expect_ascii(text);
+			EXPECT(!strstr(text, "nan"), "nan in format %d", format);
+			free(text);
+		}
+		queue_record_free(rec);
+	}
+	free(rec);
+}
