@@ -79,19 +79,41 @@ for type in 11 13; do
 		header 32 $type 0; bytes 8 8; bytes 8 4; bytes 0 4
 	} >"$seed/fuzz_blk_parse/range-$type"
 done
-# a recording: two vCPUs, one reason each, one slice
+# recordings: two vCPUs, one reason each, one slice
 reason() {
 	printf '{"isa":2,"code":%d,"%s":{"timed":3,"untimed":1,"total_ns":90,"max_ns":40,"buckets":[10,1,40,2]}}' \
 		"$1" "$2"
 }
+# recording KIND: up to the losses
+recording() {
+	printf '{"kvasir_trace":1,"kind":"%s","kernel":"6.1","began":1,"seconds":2.5,"pid":0,' "$1"
+	printf '"hist_sub_bits":5,"hist_bits":40,"cost":{"events":9,"ns":900},"losses":{"series_full":1},'
+}
 {
-	printf '{"kvasir_trace":1,"kernel":"6.1","began":1,"seconds":2.5,"pid":0,"hist_sub_bits":5,'
-	printf '"hist_bits":40,"losses":{"series_full":1},"vms":[{"pid":7,"comm":"a\\\\x1b","name":"b",'
+	recording exits
+	printf '"vms":[{"pid":7,"comm":"a\\\\x1b","name":"b",'
 	printf '"known":true,"vcpus":[{"id":0,"reasons":[%s]},{"id":1,"reasons":[%s]}],' \
 		"$(reason 120 kernel)" "$(reason 123 user)"
 	printf '"returns":[{"code":2,"count":3}]}],"slices":[{"end":2.5,"cells":[{"vm":0,"isa":2,'
 	printf '"code":120,"user":false,"count":4,"total_ns":90,"buckets":[1,1,5,2]}]}]}'
 } >"$seed/fuzz_trace_file/small"
+# ... and of a disk: one kind of request, one of the slowest, one slice
+for kind in path io; do
+	{
+		recording $kind
+		printf '"no_guests":false,"counters_errno":0,"queues":[{"dev":1,"index":0,"type":"blk",'
+		printf '"backend":"a\\\\x1b","pid":7,"comm":"b","name":"c","requests":3,"failed":0,"services":1,'
+		printf '"unasked":0,"calls":1,"uncalled":0,"elsewhere":0,"posted":0,"refused":[3,1],'
+		printf '"counters":{"errors":1},"series":['
+		for what in total device size depth; do
+			[ $what = total ] || printf ,
+			printf '{"what":"%s","op":0,"count":3,"sum":90,"max":40,"buckets":[10,1,40,2]}' $what
+		done
+		printf '],"slowest":[{"op":0,"bytes":512,"head":1,"total":40,"at":[10,12,13,14,45,47,49,50]}]}],'
+		printf '"slices":[{"end":2.5,"cells":[{"queue":0,"what":"device","op":0,"count":3,'
+		printf '"total":90,"buckets":[1,1,5,2]}]}]}'
+	} >"$seed/fuzz_trace_file/$kind"
+done
 
 plan ${#targets[@]}
 for t in "${targets[@]}"; do

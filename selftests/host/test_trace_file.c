@@ -21,7 +21,7 @@ static char *write_text(const struct trace_record *rec, size_t *len)
 	return text;
 }
 
-static int parse(const char *text, struct trace_record *rec, const char **why)
+static int parse(const char *text, struct trace_recording *rec, const char **why)
 {
 	memset(rec, 0, sizeof(*rec));
 	*why = NULL;
@@ -76,7 +76,8 @@ static void expect_same(const struct trace_record *a,
 
 TEST("what is written is read back, hostile names too")
 {
-	struct trace_record rec, back;
+	struct trace_recording back;
+	struct trace_record rec;
 	const char *why;
 	size_t len;
 	char *text;
@@ -84,38 +85,40 @@ TEST("what is written is read back, hostile names too")
 	sample_record(&rec, 8, 4, 0.3, 5);
 	text = write_text(&rec, &len);
 	ASSERT_EQ(parse(text, &back, &why), 0);
-	expect_same(&rec, &back);
-	trace_record_free(&back);
+	expect_same(&rec, &back.exits);
+	trace_recording_free(&back);
 	trace_record_free(&rec);
 	free(text);
 }
 
 TEST("an empty trace and the largest numbers are read back")
 {
-	struct trace_record rec = { 0 }, back;
+	struct trace_record rec = { 0 };
+	struct trace_recording back;
 	const char *why;
 	size_t len;
 	char *text;
 
 	text = write_text(&rec, &len);
 	ASSERT_EQ(parse(text, &back, &why), 0);
-	expect_same(&rec, &back);
-	trace_record_free(&back);
+	expect_same(&rec, &back.exits);
+	trace_recording_free(&back);
 	free(text);
 	sample_huge(&rec.t);
 	rec.t.lost.series_full = 1ULL << 48;
 	text = write_text(&rec, &len);
 	EXPECT_EQ(parse(text, &back, &why), 0);
 	EXPECT(!why, "%s", why);
-	expect_same(&rec, &back);
-	trace_record_free(&back);
+	expect_same(&rec, &back.exits);
+	trace_recording_free(&back);
 	trace_record_free(&rec);
 	free(text);
 }
 
 TEST("a file cut anywhere is refused")
 {
-	struct trace_record rec, back;
+	struct trace_recording back;
+	struct trace_record rec;
 	const char *why;
 	size_t len, cut;
 	char *text;
@@ -127,7 +130,7 @@ TEST("a file cut anywhere is refused")
 		text[len - 2 - cut] = 0;
 		ASSERT_EQ(parse(text, &back, &why), -EINVAL);
 		ASSERT(why, "no reason");
-		trace_record_free(&back);
+		trace_recording_free(&back);
 	}
 	free(text);
 }
@@ -137,7 +140,7 @@ static void expect_refused(const char *text, const char *from, const char *to,
 			   const char *want)
 {
 	const char *at = strstr(text, from), *why;
-	struct trace_record back;
+	struct trace_recording back;
 	char *changed;
 
 	ASSERT(at, "no %s in the text", from);
@@ -145,7 +148,7 @@ static void expect_refused(const char *text, const char *from, const char *to,
 			at + strlen(from)) >= 0, "memory");
 	EXPECT_EQ(parse(changed, &back, &why), -EINVAL);
 	EXPECT(why && strstr(why, want), "%s -> %s: %s, not %s", from, to, why, want);
-	trace_record_free(&back);
+	trace_recording_free(&back);
 	free(changed);
 }
 
@@ -155,7 +158,8 @@ TEST("what cannot be is refused, with the reason")
 		"", " ", "null", "7", "[]", "{}", "\"x\"", "{\"kernel\":\"6.1\"}",
 		"#!/bin/sh\n", "\x7f" "ELF",
 	};
-	struct trace_record rec, back;
+	struct trace_recording back;
+	struct trace_record rec;
 	const char *why;
 	size_t len, i;
 	char *text;
@@ -163,7 +167,7 @@ TEST("what cannot be is refused, with the reason")
 	for (i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
 		EXPECT_EQ(parse(foreign[i], &back, &why), -EINVAL);
 		EXPECT(why, "no reason for %s", foreign[i]);
-		trace_record_free(&back);
+		trace_recording_free(&back);
 	}
 	sample_record(&rec, 2, 4, 0.1, 5);
 	text = write_text(&rec, &len);
@@ -188,7 +192,7 @@ TEST("what cannot be is refused, with the reason")
 		       "not a recording");
 	text[len - 1] = 'x';
 	EXPECT_EQ(parse(text, &back, &why), -EINVAL);
-	trace_record_free(&back);
+	trace_recording_free(&back);
 	trace_record_free(&rec);
 	free(text);
 }
@@ -202,7 +206,7 @@ TEST("more reasons than a trace can have are refused, not stored")
 		"\"known\":true,\"returns\":[],\"vcpus\":[{\"id\":0,\"reasons\":[";
 	static const char one[] = "{\"isa\":2,\"code\":1,\"kernel\":{\"timed\":0,"
 		"\"untimed\":1,\"total_ns\":0,\"max_ns\":0,\"buckets\":[]}}";
-	struct trace_record back;
+	struct trace_recording back;
 	const char *why;
 	size_t len, i;
 	char *text;
@@ -215,7 +219,7 @@ TEST("more reasons than a trace can have are refused, not stored")
 	fclose(f);
 	EXPECT_EQ(parse(text, &back, &why), -EINVAL);
 	EXPECT(why && strstr(why, "too many"), "%s", why);
-	trace_record_free(&back);
+	trace_recording_free(&back);
 	free(text);
 }
 

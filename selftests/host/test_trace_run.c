@@ -179,7 +179,7 @@ TEST("a recording has slices, and ends where the trace ends")
 {
 	char path[] = "/tmp/kvt-record-XXXXXX";
 	const struct trace_job job = { .file = path };
-	struct trace_record rec;
+	struct trace_recording rec;
 	struct fake f;
 	int fd = mkstemp(path);
 
@@ -189,10 +189,10 @@ TEST("a recording has slices, and ends where the trace ends")
 	EXPECT_EQ(f.stops, 1);
 	fake_exit(&f);
 	ASSERT_EQ(trace_file_read(path, &rec), 0);
-	EXPECT(rec.tl.n >= 5 && rec.tl.n <= 12, "%zu slices", rec.tl.n);
-	EXPECT(rec.t.seconds >= 1.0, "%f s", rec.t.seconds);
-	EXPECT_EQ(rec.tl.slice[rec.tl.n - 1].end * 1000, rec.t.seconds * 1000);
-	trace_record_free(&rec);
+	EXPECT(rec.exits.tl.n >= 5 && rec.exits.tl.n <= 12, "%zu slices", rec.exits.tl.n);
+	EXPECT(rec.exits.t.seconds >= 1.0, "%f s", rec.exits.t.seconds);
+	EXPECT_EQ(rec.exits.tl.slice[rec.exits.tl.n - 1].end * 1000, rec.exits.t.seconds * 1000);
+	trace_recording_free(&rec);
 	unlink(path);
 }
 

@@ -22,28 +22,30 @@ $(foreach s,test_boot test_acpi test_sandbox sandbox \
 	-iquote ../user/include -iquote ../user/vmm))
 
 # The tracer, without its BPF programs.
-TRACE_OUT := $(addprefix user/cli/,trace_collect.c trace_record.c trace_time.c trace_report.c \
-	trace_vm.c trace_subs.c trace_symbols.c trace_parts.c vmsock.c \
-	trace_fmt_table.c trace_fmt_prom.c trace_fmt_folded.c trace_fmt_html.c \
-	trace_page.c trace_svg.c trace_file.c trace_file_read.c exit_names.c prom.c json_put.c \
-	output.c)
 TRACE_QUEUES := $(addprefix user/cli/,trace_queue_model.c trace_queue_report.c \
 	trace_queue_json.c trace_queue_prom.c trace_queue_folded.c \
 	trace_queue_html.c) $(LIBKVASIR:%=%.c)
+TRACE_OUT := $(addprefix user/cli/,trace_collect.c trace_record.c trace_time.c \
+	trace_report.c trace_vm.c trace_subs.c trace_symbols.c trace_parts.c vmsock.c \
+	trace_fmt_table.c trace_fmt_prom.c trace_fmt_folded.c trace_fmt_html.c \
+	trace_page.c trace_svg.c trace_file.c trace_file_exits.c trace_file_queues.c \
+	trace_file_get.c trace_file_put.c exit_names.c prom.c json_put.c output.c) \
+	$(TRACE_QUEUES)
 TRACE_DIFF := $(TRACE_OUT) user/cli/trace_diff.c user/cli/stat_test.c
-TRACE_RUN := $(TRACE_OUT) $(TRACE_QUEUES) $(addprefix user/cli/,trace_run.c \
-	trace_kinds.c trace_serve.c trace_live.c trace_view.c)
+TRACE_RUN := $(TRACE_OUT) $(addprefix user/cli/,trace_run.c trace_kinds.c \
+	trace_serve.c trace_live.c trace_view.c)
 SRC_test_trace_fmt := $(TRACE_OUT)
-SRC_test_trace_queue_fmt := $(TRACE_OUT) $(TRACE_QUEUES)
+SRC_test_trace_queue_fmt := $(TRACE_OUT)
 SRC_test_trace_file := $(TRACE_OUT)
 SRC_test_trace_diff := $(TRACE_DIFF)
 SRC_test_trace_run := $(TRACE_RUN)
 SRC_test_trace_live := $(TRACE_RUN)
-$(foreach t,fmt queue_fmt file diff run live,$(eval LIB_test_trace_$(t) := \
-	$(shell pkg-config --libs json-c libbpf libnl-3.0 libnl-genl-3.0 libkmod) \
-	-lm -lutil))
-$(foreach s,$(addprefix trace_,report file file_read run \
-	kinds serve live queue_model queue_report queue_json queue_prom queue_folded \
-	queue_html) \
-	$(addprefix test_trace_,fmt queue_fmt file diff run live) vmsock,\
-	$(eval EXTRA_$(s) := -iquote ../user/vmm -iquote ../user/include))
+SRC_test_trace_queue_file := $(TRACE_RUN)
+TRACE_TESTS := $(addprefix test_,trace_fmt trace_queue_fmt trace_file trace_diff \
+	trace_run trace_live trace_queue_file)
+TRACE_LIBS := $(shell pkg-config --libs json-c libbpf libnl-3.0 libnl-genl-3.0 \
+	libkmod) -lm -lutil
+$(foreach t,$(TRACE_TESTS),$(eval LIB_$(t) := $(TRACE_LIBS)))
+$(foreach s,$(TRACE_TESTS) $(notdir $(patsubst %.c,%,$(filter user/cli/%,\
+	$(TRACE_RUN) $(TRACE_DIFF)))),$(eval EXTRA_$(s) := -iquote ../user/vmm \
+	-iquote ../user/include))

@@ -7,7 +7,7 @@ int cmd_trace(int argc, char **argv)
 {
 	static const struct cli_verb tracers[] = {
 		{ "exits", cmd_trace_exits, "VM exits per guest and reason" },
-		{ "record", cmd_trace_record, "the same, into a file" },
+		{ "record", cmd_trace_record, "what a tracer counts, into a file" },
 		{ "report", cmd_trace_report, "what a file holds, in many forms" },
 		{ "diff", cmd_trace_diff, "what changed between two files" },
 		{ "path", cmd_trace_path, "hops of requests through the module" },

@@ -254,7 +254,7 @@ static int print_json(const struct trace_diff *d)
 
 int cmd_trace_diff(int argc, char **argv)
 {
-	struct trace_record a, b = { 0 };
+	struct trace_recording a, b = { 0 };
 	struct options o = { 0 };
 	struct trace_diff d = { 0 };
 	int ret, first;
@@ -266,12 +266,14 @@ int cmd_trace_diff(int argc, char **argv)
 	ret = trace_file_read(argv[first], &a);
 	if (!ret)
 		ret = trace_file_read(argv[first + 1], &b);
-	if (!ret && trace_diff(&d, &a, &b))
+	if (!ret && (a.of_queues || b.of_queues))
+		ret = out_error(EXIT_USAGE, "only recordings of exits can be compared");
+	if (!ret && trace_diff(&d, &a.exits, &b.exits))
 		ret = out_error(EXIT_VMM, "out of memory");
 	if (!ret)
 		ret = o.json ? print_json(&d) : print_tables(&d, &o);
 	trace_diff_free(&d);
-	trace_record_free(&b);
-	trace_record_free(&a);
+	trace_recording_free(&b);
+	trace_recording_free(&a);
 	return ret;
 }

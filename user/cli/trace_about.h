@@ -3,6 +3,7 @@
 #ifndef KVASIR_TRACE_ABOUT_H
 #define KVASIR_TRACE_ABOUT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct trace_about {
@@ -13,5 +14,19 @@ struct trace_about {
 	uint64_t recursion_misses;	/* events while our program was busy */
 	uint64_t cost_events, cost_ns;	/* of the tracer, where it was measured */
 };
+
+/* What a trace did not see; a table of them ends with a key of NULL. */
+struct trace_loss_key {
+	const char *key;		/* in JSON */
+	size_t offset;			/* of the count, a uint64_t in the model */
+	const char *text;		/* for people */
+};
+
+/* The count of @l in @trace, the model that the table of @l is for. */
+static inline uint64_t *trace_lost(const struct trace_loss_key *l,
+				   const void *trace)
+{
+	return (uint64_t *)((const char *)trace + l->offset);
+}
 
 #endif

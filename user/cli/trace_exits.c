@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * kvasir trace exits: how often guests leave guest mode, why, and for how long.
- * kvasir trace record: the same into a file.
  *
  * Loads bpf/exits*.bpf.c, lets them count until the time is up, Ctrl-C, or the end
  * of the traced process; their maps are read by what trace_run.h does meanwhile.
  */
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -22,13 +20,11 @@
 #include "output.h"
 #include "run.h"
 #include "trace_open.h"
+#include "trace_record_verb.h"
 #include "trace_run.h"
-#include "trace_session.h"
 #include "trace_symbols.h"
 #include "exits.skel.h"
 #include "exits_cast.skel.h"
-
-#define SERIES_MAX (1U << 20)
 
 /* The trace, too: its BPF programs are the source of counts. */
 struct options {
@@ -36,8 +32,7 @@ struct options {
 	struct exits_bpf *skel;
 	struct trace_exits counts;
 	double stopped;		/* trace_now(), 0: still counting */
-	unsigned int series;
-	unsigned int vcpu;	/* UINT_MAX: all */
+	struct trace_exits_choice choice;
 	struct trace_symbols *loaded;
 	const char *symbols;	/* of the guest: vmlinux, System.map, ... */
 	bool subs;		/* also by address, MSR, ... */
@@ -54,20 +49,6 @@ static int take_by(void *dst, const char *value)
 	*subs = !strcmp(value, "addr");
 	return *subs ? 0 : out_error(EXIT_USAGE, "--by %s: only addr is known", value);
 }
-
-/* What both verbs take beyond whom to trace, and for how long. */
-#define OPTIONS_OF_TRACE(o)						\
-	TRACE_SESSION_OPTIONS(&(o)->session),				\
-	{ .name = "vcpu", .kind = OPT_UINT, .dst = &(o)->vcpu,		\
-	  .max = INT32_MAX, .arg = "N",					\
-	  .help = "only vCPUs of this number" },			\
-	{ .name = "series", .kind = OPT_UINT, .dst = &(o)->series,	\
-	  .min = 1, .max = SERIES_MAX, .arg = "N",			\
-	  .help = "room for N histograms of 9 KiB, one per vCPU, reason\n"\
-		  "and kernel or userspace (default: 2048)" }
-
-#define EXITS "  0 done   1 failed   2 usage   3 no KVM, or no permission\n" \
-	      "  4 no such process, guest or file\n"
 
 /*
  * Of the forms to go out in, at most one. Like top, show the view to whoever
@@ -105,7 +86,8 @@ static int parse_exits(int argc, char **argv, struct options *o)
 {
 	enum trace_format none = -1, format = none;
 	const struct opt opts[] = {
-		OPTIONS_OF_TRACE(o),
+		TRACE_SESSION_OPTIONS(&o->session),
+		TRACE_EXITS_OPTIONS(&o->choice),
 		{ .name = "by", .kind = OPT_CALL, .dst = &o->subs, .fn = take_by,
 		  .arg = "addr", .help = "split reasons by port, address, MSR, leaf, ..." },
 		{ .name = "symbols", .kind = OPT_STRING, .dst = &o->symbols,
@@ -141,7 +123,8 @@ static int parse_exits(int argc, char **argv, struct options *o)
 			 "next entry, apart for what the kernel handled and what went to userspace.\n"
 			 "Needs the capabilities CAP_BPF and CAP_PERFMON.",
 		.opts = opts,
-		.exits = EXITS,
+		.exits = "  0 done   1 failed   2 usage   3 no KVM, or no permission\n"
+			 "  4 no such process, guest or file\n",
 	};
 	int first, ret = opts_parse(&usage, argc, argv, &first);
 
@@ -150,29 +133,6 @@ static int parse_exits(int argc, char **argv, struct options *o)
 	if (format != none)
 		o->job.style.format = format;
 	return choose_form(o, format != none);
-}
-
-static int parse_record(int argc, char **argv, struct options *o)
-{
-	const struct opt opts[] = {
-		{ .name = "output", .letter = 'o', .kind = OPT_STRING,
-		  .dst = &o->job.file, .arg = "FILE",
-		  .help = "where to (default: kvasir-trace.json); what it\n"
-			  "held is replaced at the end" },
-		OPTIONS_OF_TRACE(o),
-		{ 0 },
-	};
-	const struct opt_usage usage = {
-		.verb = "trace record",
-		.about = "Trace VM exits as 'kvasir trace exits' does, into a file for 'kvasir trace\n"
-			 "report' and 'kvasir trace diff'.",
-		.opts = opts,
-		.exits = EXITS,
-	};
-	int first;
-
-	o->job.file = "kvasir-trace.json";
-	return opts_parse(&usage, argc, argv, &first);
 }
 
 #define OPTIONAL 10
@@ -205,7 +165,7 @@ static void choose_programs(struct exits_bpf *s, const struct options *o,
 	size_t i;
 
 	s->rodata->only_tgid = o->session.pid;
-	s->rodata->only_vcpu = o->vcpu;
+	s->rodata->only_vcpu = o->choice.vcpu;
 	s->rodata->want_rips = o->symbols != NULL;
 	for (i = SUBS; i < OPTIONAL; i++)
 		bpf_program__set_autoload(optional[i].prog, o->subs);
@@ -227,9 +187,9 @@ static struct exits_bpf *load(const struct options *o, const struct exits_where 
 	memcpy((void *)s->rodata->where, where, sizeof(s->rodata->where));
 	optional_programs(s, optional);
 	choose_programs(s, o, optional);
-	*err = bpf_map__set_max_entries(s->maps.series, o->series);
+	*err = bpf_map__set_max_entries(s->maps.series, o->choice.series);
 	if (!*err)
-		*err = bpf_map__set_max_entries(s->maps.series_index, o->series);
+		*err = bpf_map__set_max_entries(s->maps.series_index, o->choice.series);
 	if (!*err)
 		*err = exits_bpf__load(s);
 	if (!*err)
@@ -294,8 +254,8 @@ static int snapshot(struct trace_source *source, struct trace *t)
 
 	if (maps.last_life > EXITS_LIVES - 1)
 		maps.last_life = EXITS_LIVES - 1;
-	if (maps.n_series > o->series)
-		maps.n_series = o->series;
+	if (maps.n_series > o->choice.series)
+		maps.n_series = o->choice.series;
 	if (o->stopped > 0)
 		t->seconds = o->stopped - source->begin;
 	t->pid = o->session.pid;
@@ -358,22 +318,21 @@ static int trace_of(struct options *o)
 
 int cmd_trace_exits(int argc, char **argv)
 {
-	struct options o = {
-		.series = EXITS_SERIES, .vcpu = UINT_MAX, .job.interval = 1,
-	};
+	struct options o = { .job.interval = 1 };
 	int ret;
 
 	out_verb("trace exits");
+	trace_exits_all(&o.choice);
 	ret = parse_exits(argc, argv, &o);
 	return ret == OPTS_GO ? trace_of(&o) : ret;
 }
 
-int cmd_trace_record(int argc, char **argv)
+int trace_record_exits(const struct trace_session *session,
+		       const struct trace_exits_choice *choice, const char *file)
 {
-	struct options o = { .series = EXITS_SERIES, .vcpu = UINT_MAX };
-	int ret;
+	struct options o = {
+		.session = *session, .choice = *choice, .job.file = file,
+	};
 
-	out_verb("trace record");
-	ret = parse_record(argc, argv, &o);
-	return ret == OPTS_GO ? trace_of(&o) : ret;
+	return trace_of(&o);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Writing recordings; see trace_file.h. */
+/* Recordings as files; see trace_file.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -9,185 +9,115 @@
 
 #include <json-c/json.h>
 
-#include "exit_names.h"
-#include "json_put.h"
 #include "output.h"
 #include "run.h"
-#include "trace_file.h"
-#include "trace_fmt.h"
+#include "trace_file_json.h"
 
-/* What is not zero, as index, count, index, count, ... */
-static struct json_object *sparse(struct json *j, const uint64_t *count, size_t n)
+#define DEPTH_MAX	16
+
+static void get_recording(struct file_reader *r, struct json_object *root,
+			  struct trace_recording *rec)
 {
-	struct json_object *list = json_new_list(j);
-	size_t i;
+	char kind[8];
 
-	for (i = 0; i < n; i++) {
-		if (!count[i])
-			continue;
-		json_put_item(j, list, json_object_new_int((int)i));
-		json_put_item(j, list, json_object_new_uint64(count[i]));
-	}
-	return list;
+	file_get_kind(r, root, kind, sizeof(kind));
+	if (r->err)
+		return;
+	rec->of_queues = strcmp(kind, "exits");
+	if (!rec->of_queues)
+		file_get_exits(r, root, &rec->exits);
+	else if (!queue_record_init(&rec->queues, kind))
+		file_get_queues(r, root, &rec->queues);
+	else
+		file_refuse(r, "a recording of something this kvasir does not know");
 }
 
-static struct json_object *series(struct json *j, const struct exits_series *s)
+int trace_file_parse(const char *text, size_t len, struct trace_recording *rec,
+		     const char **why)
 {
-	uint64_t bucket[HIST_BUCKETS];
-	struct json_object *o = json_new(j);
-	size_t i;
+	struct json_tokener *tok = json_tokener_new_ex(DEPTH_MAX);
+	struct json_object *root;
+	struct file_reader r = { 0 };
 
-	for (i = 0; i < HIST_BUCKETS; i++)
-		bucket[i] = s->bucket[i];
-	json_put_u64(j, o, "timed", s->timed);
-	json_put_u64(j, o, "untimed", s->untimed);
-	json_put_u64(j, o, "total_ns", s->total_ns);
-	json_put_u64(j, o, "max_ns", s->max_ns);
-	json_put_u64(j, o, "min_ns", s->min_ns);
-	json_put_u64(j, o, "user_ns", s->user_ns);
-	json_put_u64(j, o, "ready_ns", s->ready_ns);
-	json_put_u64(j, o, "blocked_ns", s->blocked_ns);
-	json_put_u64(j, o, "poll_ns", s->poll_ns);
-	json_put(j, o, "buckets", sparse(j, bucket, HIST_BUCKETS));
-	return o;
-}
-
-static struct json_object *vcpu(struct json *j, const struct trace_vcpu *v)
-{
-	struct json_object *o = json_new(j), *list = json_new_list(j), *row;
-	char name[EXIT_NAME_MAX];
-	size_t i;
-	int by;
-
-	for (i = 0; i < v->rows.n && !j->failed; i++) {
-		const struct trace_row *r = &v->rows.row[i];
-
-		row = json_new(j);
-		json_put_u64(j, row, "isa", r->isa);
-		json_put_u64(j, row, "code", r->reason);
-		json_put_str(j, row, "reason",
-			     exit_reason_name(r->isa, r->reason, name));
-		for (by = 0; by < 2; by++)
-			if (r->by[by].timed || r->by[by].untimed)
-				json_put(j, row, trace_class_name[by],
-					 series(j, &r->by[by]));
-		json_put_item(j, list, row);
-	}
-	json_put_u64(j, o, "id", v->id);
-	json_put(j, o, "reasons", list);
-	return o;
-}
-
-/* Any bytes, and the same ones when read again. */
-static void put_bytes(struct json *j, struct json_object *o, const char *key,
-		      const char *s)
-{
-	char text[4 * sizeof(((struct trace_vm *)0)->name)];
-
-	json_put_str(j, o, key, out_escape(text, sizeof(text), s));
-}
-
-static struct json_object *vm(struct json *j, const struct trace_vm *vm)
-{
-	struct json_object *o = json_new(j), *vcpus = json_new_list(j);
-	struct json_object *rets = json_new_list(j), *ret;
-	char name[EXIT_NAME_MAX];
-	size_t i;
-
-	json_put_u64(j, o, "pid", vm->pid);
-	put_bytes(j, o, "comm", vm->comm);
-	put_bytes(j, o, "name", vm->name);
-	json_put_bool(j, o, "known", vm->kvm);
-	for (i = 0; i < vm->n_vcpus; i++)
-		json_put_item(j, vcpus, vcpu(j, &vm->vcpu[i]));
-	json_put(j, o, "vcpus", vcpus);
-	for (i = 0; i < vm->n_rets; i++) {
-		ret = json_new(j);
-		json_put_u64(j, ret, "code", vm->ret[i].reason);
-		json_put_str(j, ret, "reason",
-			     run_exit_name(vm->ret[i].reason, name));
-		json_put_u64(j, ret, "count", vm->ret[i].count);
-		json_put_item(j, rets, ret);
-	}
-	json_put(j, o, "returns", rets);
-	return o;
-}
-
-static struct json_object *slice(struct json *j, const struct trace_slice *s)
-{
-	struct json_object *o = json_new(j), *list = json_new_list(j), *cell;
-	size_t i;
-
-	for (i = 0; i < s->n_cells && !j->failed; i++) {
-		const struct trace_cell *c = &s->cell[i];
-
-		cell = json_new(j);
-		json_put_u64(j, cell, "vm", c->key[TRACE_CELL_VM]);
-		json_put_u64(j, cell, "isa", c->key[TRACE_CELL_ISA]);
-		json_put_u64(j, cell, "code", c->key[TRACE_CELL_REASON]);
-		json_put_bool(j, cell, "user", c->key[TRACE_CELL_USER]);
-		json_put_u64(j, cell, "count", c->count);
-		json_put_u64(j, cell, "total_ns", c->total);
-		json_put(j, cell, "buckets", sparse(j, c->heat, TRACE_HEAT));
-		json_put_item(j, list, cell);
-	}
-	json_put_double(j, o, "end", s->end);
-	json_put(j, o, "cells", list);
-	return o;
-}
-
-static void put_head(struct json *j, struct json_object *o, const struct trace *t)
-{
-	struct json_object *lost = json_new(j);
-	const char *key, *text;
-	uint64_t n;
-	size_t i;
-
-	json_put_u64(j, o, "kvasir_trace", TRACE_FILE_VERSION);
-	put_bytes(j, o, "kernel", t->kernel);
-	json_put_u64(j, o, "began", t->began);
-	json_put_double(j, o, "seconds", t->seconds);
-	json_put_u64(j, o, "pid", t->pid);
-	json_put_u64(j, o, "hist_sub_bits", HIST_SUB_BITS);
-	json_put_u64(j, o, "hist_bits", HIST_BITS);
-	for (i = 0; (key = trace_loss(t, i, &n, &text)); i++)
-		json_put_u64(j, lost, key, n);
-	json_put(j, o, "losses", lost);
-}
-
-int trace_file_write(FILE *out, const struct trace_record *rec)
-{
-	const struct trace_timeline *tl = &rec->tl;
-	const struct trace *t = &rec->t;
-	struct json_object *root, *vms, *slices;
-	struct json j = { false };
-	const char *text;
-	size_t i;
-	int err;
-
-	root = json_new(&j);
-	vms = json_new_list(&j);
-	slices = json_new_list(&j);
-	put_head(&j, root, t);
-	for (i = 0; i < t->n_vms; i++)
-		json_put_item(&j, vms, vm(&j, &t->vm[i]));
-	json_put(&j, root, "vms", vms);
-	for (i = 0; i < tl->n; i++)
-		json_put_item(&j, slices, slice(&j, &tl->slice[i]));
-	json_put(&j, root, "slices", slices);
-	root = json_done(&j, root);
-	text = root ? json_object_to_json_string_ext(root,
-						     JSON_C_TO_STRING_PLAIN) : NULL;
-	if (!text) {
-		json_object_put(root);
+	if (!tok)
 		return -ENOMEM;
-	}
-	errno = 0;
-	fputs(text, out);
-	putc('\n', out);
-	err = fflush(out) || ferror(out) ? -(errno ? errno : EIO) : 0;
+	root = len > TRACE_FILE_MAX ? NULL :
+	       json_tokener_parse_ex(tok, text, (int)len);
+	if (!root)
+		file_refuse(&r, json_tokener_get_error(tok) == json_tokener_continue ?
+			   "it ends too early" : "not a recording of kvasir trace");
+	if (root && strspn(text + json_tokener_get_parse_end(tok), " \t\r\n") <
+		    len - json_tokener_get_parse_end(tok))
+		file_refuse(&r, "there is something behind the recording");
+	get_recording(&r, root, rec);
 	json_object_put(root);
-	return err;
+	json_tokener_free(tok);
+	*why = r.why;
+	return r.err;
+}
+
+/* All of the file at @fd, and a 0. Return: to be freed; NULL with errno set. */
+static char *slurp(int fd, size_t *len)
+{
+	size_t room = 1 << 16;
+	char *buf = NULL, *grown;
+	ssize_t n;
+
+	*len = 0;
+	do {
+		room *= 2;
+		grown = realloc(buf, room);
+		if (!grown)
+			goto err;
+		buf = grown;
+		do {
+			n = read(fd, buf + *len, room - 1 - *len);
+			if (n < 0 && errno != EINTR)
+				goto err;
+			*len += n > 0 ? n : 0;
+		} while (n && *len < room - 1);
+	} while (n && *len <= TRACE_FILE_MAX);
+	buf[*len] = 0;
+	return buf;
+err:
+	free(buf);
+	return NULL;
+}
+
+int trace_file_read(const char *path, struct trace_recording *rec)
+{
+	const char *why = NULL;
+	struct stat st;
+	char *text;
+	size_t len;
+	int fd, err;
+
+	memset(rec, 0, sizeof(*rec));
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0 && !fstat(fd, &st) && !S_ISREG(st.st_mode)) {
+		close(fd);
+		return out_error(EXIT_NO_FILE, "%s: not a regular file", path);
+	}
+	text = fd < 0 ? NULL : slurp(fd, &len);
+	err = errno;
+	if (fd >= 0)
+		close(fd);
+	if (!text)
+		return out_error(EXIT_NO_FILE, "cannot read %s: %s", path,
+				 strerror(err));
+	err = trace_file_parse(text, len, rec, &why);
+	free(text);
+	if (err == -EINVAL)
+		return out_error(EXIT_BAD_KERNEL, "%s: %s", path, why);
+	return err ? out_error(EXIT_VMM, "%s: %s", path, strerror(-err)) : 0;
+}
+
+void trace_recording_free(struct trace_recording *rec)
+{
+	if (rec->of_queues)
+		queue_record_free(&rec->queues);
+	else
+		trace_record_free(&rec->exits);
 }
 
 /* A file beside @o->path, to be put in its place; NULL with errno set. */

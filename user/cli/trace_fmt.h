@@ -15,7 +15,7 @@
 
 #include <stdio.h>
 
-#include "trace.h"
+#include "trace_about.h"
 #include "trace_record.h"
 
 enum trace_format {
@@ -61,10 +61,11 @@ struct trace_figures trace_figures(const struct exits_series *s);
 /* Which of the two classes of a row; for every format the same words. */
 extern const char *const trace_class_name[2];
 
-/* Losses: number @i, 0 beyond the last. Return: its key, or NULL. */
+extern const struct trace_loss_key trace_losses[];
+
+/* Number @i of them, NULL beyond the last. Return: its key. */
 const char *trace_loss(const struct trace *t, size_t i, uint64_t *count,
 		       const char **text);
-void trace_loss_set(struct trace *t, size_t i, uint64_t count);
 
 /* Three digits and a unit: at most 7 characters up to hours. */
 #define TRACE_DURATION_MAX 16

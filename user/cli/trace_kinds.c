@@ -99,6 +99,13 @@ static int queues_look(struct trace_source *s)
 	return ret ? ret : look_done(queue_record_add(&queues->rec, &t));
 }
 
+static int queues_write(struct trace_source *s, FILE *file)
+{
+	struct trace_queues *queues = s->counts;
+
+	return queue_file_write(file, &queues->rec);
+}
+
 static int queues_print(struct trace_source *s, const struct trace_style *style)
 {
 	struct trace_queues *queues = s->counts;
@@ -122,6 +129,6 @@ static int queues_metrics(struct trace_source *s, FILE *out)
 }
 
 const struct trace_kind trace_kind_queues = {
-	.look = queues_look,
+	.look = queues_look, .write = queues_write,
 	.print = queues_print, .metrics = queues_metrics,
 };

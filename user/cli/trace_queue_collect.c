@@ -83,6 +83,7 @@ static int collect_series(struct queue_trace *t, const struct queue_maps *maps)
 		row->key = key;
 		if (bpf_map_lookup_elem(maps->series, &key, &row->s))
 			return -errno;
+		queue_series_settle(&row->s);
 	}
 	return 0;
 }
@@ -106,8 +107,8 @@ static void collect_counters(struct queue_trace *t,
 			continue;	/* the device is gone, and they with it */
 		q->counted = true;
 		for (k = 0; k < KVASIR_COUNTERS_MAX; k++)
-			q->counters[k] = is->counters[k] -
-					 (was ? was->counters[k] : 0);
+			q->counters[k] = trace_since(is->counters[k],
+						     was ? was->counters[k] : 0);
 	}
 	free(now.queue);
 }

@@ -89,6 +89,20 @@ struct queue_trace_queue *queue_numbered(const struct queue_trace *t,
 	return NULL;
 }
 
+void queue_series_settle(struct queue_series *s)
+{
+	uint32_t i, last = 0;
+
+	s->n = 0;
+	for (i = 0; i < HIST_BUCKETS; i++) {
+		s->n += s->bucket[i];
+		if (s->bucket[i])
+			last = i;
+	}
+	if (!s->n || hist_index(s->max) != last)
+		s->max = s->n ? hist_middle(last) : 0;
+}
+
 struct queue_series queue_sum(const struct queue_trace_queue *q, unsigned int what,
 			      int op)
 {
@@ -206,8 +220,39 @@ void queue_record_free(struct queue_record *rec)
 	queue_trace_free(&rec->t);
 }
 
+static const struct {
+	const char *name;
+	enum queue_view view;
+	uint32_t type;
+} kinds[] = {
+	{ "path", VIEW_PATH, 0 },
+	{ "io", VIEW_LOAD, KVASIR_BLK },
+	{ "net", VIEW_LOAD, KVASIR_NET },
+};
+
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+int queue_record_init(struct queue_record *rec, const char *kind)
+{
+	size_t i;
+
+	for (i = 0; i < KINDS; i++) {
+		if (strcmp(kind, kinds[i].name))
+			continue;
+		memset(rec, 0, sizeof(*rec));
+		rec->view = kinds[i].view;
+		rec->type = kinds[i].type;
+		return 0;
+	}
+	return -EINVAL;
+}
+
 const char *queue_record_kind(const struct queue_record *rec)
 {
-	return rec->view == VIEW_PATH ? "path" :
-	       rec->type == KVASIR_NET ? "net" : "io";
+	size_t i;
+
+	for (i = 0; i < KINDS; i++)
+		if (kinds[i].view == rec->view && kinds[i].type == rec->type)
+			return kinds[i].name;
+	return "?";
 }

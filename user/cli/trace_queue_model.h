@@ -69,6 +69,12 @@ void queue_trace_free(struct queue_trace *t);
 struct queue_trace_queue *queue_numbered(const struct queue_trace *t,
 					 uint32_t number);
 
+/*
+ * Make count and maximum fit the buckets, which do not lie: CPUs race for the
+ * maximum, and one may be booking while this was read.
+ */
+void queue_series_settle(struct queue_series *s);
+
 /* All series of a kind in one; @op: of these only, or -1 */
 struct queue_series queue_sum(const struct queue_trace_queue *q, unsigned int what,
 			      int op);
@@ -84,7 +90,8 @@ struct queue_series queue_sum(const struct queue_trace_queue *q, unsigned int wh
 int queue_record_add(struct queue_record *rec, struct queue_trace *now);
 void queue_record_free(struct queue_record *rec);
 
-/* "path", "io", "net": as the verb that traces it */
+/* @kind: "path", "io" or "net", as the verb that traces it. 0, or -EINVAL */
+int queue_record_init(struct queue_record *rec, const char *kind);
 const char *queue_record_kind(const struct queue_record *rec);
 
 #endif

@@ -10,10 +10,11 @@
 #include "output.h"
 #include "trace_queues.h"
 
-/* The hop that ends with a stage. */
+/* What a series is of: mostly the hop that ends with a stage. */
 static const struct {
 	const char *key, *text;
-} hops[STAGES] = {
+} hops[WHAT_END] = {
+	[WHAT_TOTAL] = { "total", "in all" },
 	[STAGE_KICK] = { "doorbell", "guest -> doorbell" },
 	[STAGE_BEGIN] = { "wake", "doorbell -> worker" },
 	[STAGE_ISSUE] = { "backend", "worker -> host device" },
@@ -21,16 +22,18 @@ static const struct {
 	[STAGE_CALL] = { "publish", "done -> call" },
 	[STAGE_IRQ] = { "interrupt", "call -> interrupt" },
 	[STAGE_ENTRY] = { "entry", "interrupt -> guest" },
+	[WHAT_SIZE] = { "size", "bytes" },
+	[WHAT_DEPTH] = { "depth", "in flight" },
 };
 
-const char *queue_hop(unsigned int stage)
+const char *queue_hop(unsigned int what)
 {
-	return hops[stage].key;
+	return what < WHAT_END ? hops[what].key : NULL;
 }
 
 const char *queue_hop_text(unsigned int what)
 {
-	return what == WHAT_TOTAL ? "in all" : hops[what].text;
+	return hops[what].text;
 }
 
 bool queue_is_hop(enum queue_view view, unsigned int what)
@@ -45,11 +48,7 @@ static const char *const bad_chains[QUEUE_ERRORS] = {
 	"length", "access", "miss",
 };
 
-static const struct {
-	const char *key;
-	size_t offset;
-	const char *text;
-} losses[] = {
+const struct trace_loss_key queue_losses[] = {
 #define LOSS(member, text) \
 	{ #member, offsetof(struct queue_trace, lost.member), text }
 	LOSS(queues_full, "events of queues beyond what there is room for"),
@@ -64,23 +63,19 @@ static const struct {
 #undef LOSS
 	{ "recursion_misses", offsetof(struct queue_trace, about.recursion_misses),
 	  "events missed while the tracer was busy" },
+	{ NULL, 0, NULL },
 };
-
-#define LOSSES (sizeof(losses) / sizeof(losses[0]))
 
 const char *queue_loss(const struct queue_trace *t, size_t i, uint64_t *count,
 		       const char **text)
 {
-	if (i >= LOSSES)
-		return NULL;
-	*count = *(const uint64_t *)((const char *)t + losses[i].offset);
-	*text = losses[i].text;
-	return losses[i].key;
-}
+	const struct trace_loss_key *l = &queue_losses[i];
 
-void queue_loss_set(struct queue_trace *t, size_t i, uint64_t count)
-{
-	*(uint64_t *)((char *)t + losses[i].offset) = count;
+	if (!l->key)
+		return NULL;
+	*count = *trace_lost(l, t);
+	*text = l->text;
+	return l->key;
 }
 
 const char *queue_op_name(const struct queue_trace_queue *q, unsigned int op,

@@ -21,7 +21,7 @@
 #include "run.h"
 #include "trace_queue_collect.h"
 #include "trace_queues.h"
-#include "trace_session.h"
+#include "trace_record_verb.h"
 #include "queues.skel.h"
 
 /* The trace, too: its BPF programs are the source of counts. */
@@ -154,11 +154,13 @@ static int trace(struct trace_session *session, void *ctx)
 	return ret;
 }
 
-static int run(int argc, char **argv, struct options *o, const char *verb,
+static int run(int argc, char **argv, const char *kind, const char *verb,
 	       const char *about)
 {
-	bool path = o->counts.rec.view == VIEW_PATH;
+	struct options options = { .job.style.slowest = TRACE_SLOWEST };
 	enum trace_format none = -1, format = none;
+	struct options *o = &options;
+	bool path = !strcmp(kind, "path");
 	const struct opt opts[] = {
 		TRACE_SESSION_OPTIONS(&o->session),
 		{ .name = "format", .letter = 'f', .kind = OPT_CALL,
@@ -184,6 +186,7 @@ static int run(int argc, char **argv, struct options *o, const char *verb,
 	int first, ret;
 
 	out_verb(verb);
+	queue_record_init(&o->counts.rec, kind);
 	ret = opts_parse(&usage, argc, argv, &first);
 	if (ret != OPTS_GO)
 		return ret;
@@ -206,34 +209,31 @@ static int run(int argc, char **argv, struct options *o, const char *verb,
 
 int cmd_trace_path(int argc, char **argv)
 {
-	struct options o = {
-		.counts.rec.view = VIEW_PATH,
-		.job.style.slowest = TRACE_SLOWEST,
-	};
-
-	return run(argc, argv, &o, "trace path",
+	return run(argc, argv, "path", "trace path",
 		   "Time every hop of a request through the module: doorbell, worker, host device,\n"
 		   "interrupt, guest. Needs the capabilities CAP_BPF and CAP_PERFMON.");
 }
 
 int cmd_trace_io(int argc, char **argv)
 {
-	struct options o = {
-		.counts.rec = { .view = VIEW_LOAD, .type = KVASIR_BLK },
-	};
-
-	return run(argc, argv, &o, "trace io",
+	return run(argc, argv, "io", "trace io",
 		   "Sizes, latencies and queue depths of the module's disks.\n"
 		   "Needs the capabilities CAP_BPF and CAP_PERFMON.");
 }
 
 int cmd_trace_net(int argc, char **argv)
 {
-	struct options o = {
-		.counts.rec = { .view = VIEW_LOAD, .type = KVASIR_NET },
-	};
-
-	return run(argc, argv, &o, "trace net",
+	return run(argc, argv, "net", "trace net",
 		   "Sizes, latencies and queue depths of the module's network cards, and what they\n"
 		   "dropped. Needs the capabilities CAP_BPF and CAP_PERFMON.");
+}
+
+int trace_record_queues(const struct trace_session *session,
+			const struct queue_record *rec, const char *file)
+{
+	struct options o = {
+		.session = *session, .counts.rec = *rec, .job.file = file,
+	};
+
+	return trace_session_run(&o.session, trace, &o);
 }

@@ -31,13 +31,13 @@ const char *queue_type(const struct queue_trace_queue *q);
 #define QUEUE_LABEL_MAX TRACE_LABEL_MAX
 const char *queue_label(char buf[QUEUE_LABEL_MAX],
 			const struct queue_trace_queue *q);
-/* The hop that ends with @stage, as in JSON. */
-const char *queue_hop(unsigned int stage);
-/* The same for people; of WHAT_TOTAL, too. */
+/* What a series is of, as in JSON: enum queue_what. NULL: there is no such thing */
+const char *queue_hop(unsigned int what);
+/* The same for people. */
 const char *queue_hop_text(unsigned int what);
 /* Is it one of the times that @view is about, and no sum of others? */
 bool queue_is_hop(enum queue_view view, unsigned int what);
-/* How long that of @t took; false if one of its ends is unknown. */
+/* How long the hop of @t that ends with @stage took; false: an end is unknown. */
 bool queue_hop_ns(const struct queue_trip *t, unsigned int stage, uint64_t *ns);
 uint64_t queue_quantile(const struct queue_series *s, uint32_t permille);
 /* Mean, p50, p90, p99, p99.9, maximum */
@@ -49,10 +49,11 @@ void queue_services(FILE *out, const struct queue_trace_queue *q);
 /* What the reader must know about a reduced trace, or NULL. */
 const char *queue_note(const struct queue_record *rec);
 
-/* Losses: number @i, 0 beyond the last. Return: its key, or NULL. */
+extern const struct trace_loss_key queue_losses[];
+
+/* Number @i of them, NULL beyond the last. Return: its key. */
 const char *queue_loss(const struct queue_trace *t, size_t i, uint64_t *count,
 		       const char **text);
-void queue_loss_set(struct queue_trace *t, size_t i, uint64_t count);
 
 /* @fn for every reason requests of @q may be dropped for, and those refused. */
 void queue_each_drop(const struct queue_trace_queue *q,

@@ -19,12 +19,7 @@
 
 const char *const trace_class_name[2] = { "kernel", "user" };
 
-/* Every loss: its key in JSON, and a line for people. */
-static const struct loss {
-	const char *key;
-	size_t offset;
-	const char *text;
-} losses[] = {
+const struct trace_loss_key trace_losses[] = {
 #define LOSS(member, text) \
 	{ #member, offsetof(struct trace, lost.member), text }
 	LOSS(vcpus_full, "exits not counted: too many vCPUs"),
@@ -41,23 +36,19 @@ static const struct loss {
 #undef LOSS
 	{ "recursion_misses", offsetof(struct trace, recursion_misses),
 	  "events missed while the tracer was busy" },
+	{ NULL, 0, NULL },
 };
-
-#define LOSSES (sizeof(losses) / sizeof(losses[0]))
 
 const char *trace_loss(const struct trace *t, size_t i, uint64_t *count,
 		       const char **text)
 {
-	if (i >= LOSSES)
-		return NULL;
-	*count = *(const uint64_t *)((const char *)t + losses[i].offset);
-	*text = losses[i].text;
-	return losses[i].key;
-}
+	const struct trace_loss_key *l = &trace_losses[i];
 
-void trace_loss_set(struct trace *t, size_t i, uint64_t count)
-{
-	*(uint64_t *)((char *)t + losses[i].offset) = count;
+	if (!l->key)
+		return NULL;
+	*count = *trace_lost(l, t);
+	*text = l->text;
+	return l->key;
 }
 
 const char *trace_note(const struct trace *t)
