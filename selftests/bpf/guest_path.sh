@@ -4,8 +4,8 @@
 # Proven, on a real guest whose disk and card are the module's: `kvasir trace
 # path` sees every hop from the guest's doorbell to its next entry, counts fit
 # together, and the hops of a request add up to its whole time; `trace io` and
-# `trace net` see what the guest asked for; `trace exits --vm --by addr` names
-# the queue whose doorbell it was.
+# `trace net` see what the guest asked for; a recording of each says the same, and
+# when; `trace exits --vm --by addr` names the queue whose doorbell it was.
 #
 #	guest eth0 <-> kvasir-net <-> tap kvtt0, 10.81.0.1
 #	guest vda  <-> kvasir-blk <-> a file
@@ -46,18 +46,25 @@ start_guest() {
 	grep '^work-done' "$console" || { cat "$console"; return 1; }
 }
 
-# tracer NAME ARGUMENTS...: returns when it counts; its JSON goes to NAME.json
+# tracer NAME ARGUMENTS...: returns when it counts; what it prints goes to NAME.json
 tracers=()
 tracer() {
 	local out=$ktap_tmp/$1
 	shift
-	"$kvasir" trace "$@" --json >"$out.json" 2>"$out.err" &
+	"$kvasir" trace "$@" >"$out.json" 2>"$out.err" &
 	tracers+=($!)
 	cleanup "kill -9 $!"
 	busywait 60000 grep -q 'Ctrl-C ends' "$out.err" || { cat "$out.err"; return 1; }
 }
 
-start_tracers() { tracer path path && tracer io io && tracer net net; }
+start_tracers() {
+	local kind
+	for kind in path io net; do
+		tracer "$kind" "$kind" --json &&
+			tracer "recorder-$kind" record "$kind" -o "$ktap_tmp/$kind.record" ||
+			return
+	done
+}
 
 stop_tracers() {
 	local pid rc=0
@@ -68,9 +75,18 @@ stop_tracers() {
 	return "$rc"
 }
 
-# What python finds wrong with NAME.json fails the test; q() finds a queue.
+# What python finds wrong with NAME.json, or with what was recorded besides, fails
+# the test; q() finds a queue.
 see() {
-	python3 - "$ktap_tmp/$1.json" "$guest" "$reads" "$pings" <<END
+	local checks
+	checks=$(cat)
+	see_one "$ktap_tmp/$1.json" <<<"$checks" &&
+		"$kvasir" trace report --json "$ktap_tmp/$1.record" >"$ktap_tmp/recorded" &&
+		see_one "$ktap_tmp/recorded" <<<"$checks"
+}
+
+see_one() {
+	python3 - "$1" "$guest" "$reads" "$pings" <<END
 import json, sys
 t = json.load(open(sys.argv[1]))
 name, reads, pings = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -145,8 +161,31 @@ assert t["losses"]["series_full"] == 0
 END
 }
 
+when() {
+	python3 - "$ktap_tmp/path.record" "$ktap_tmp/io.record" "$ktap_tmp/net.record" <<'END'
+import json, sys
+for path in sys.argv[1:]:
+    t = json.load(open(path))
+    whole, slices = {}, {}
+    for i, q in enumerate(t["queues"]):
+        for s in q["series"]:
+            whole[i, s["what"], s["op"]] = s["count"], s["sum"]
+    assert whole and len(t["slices"]) > 1, (path, len(t["slices"]))
+    for s in t["slices"]:
+        for c in s["cells"]:
+            key = c["queue"], c["what"], c["op"]
+            n, total = slices.get(key, (0, 0))
+            slices[key] = n + c["count"], total + c["total"]
+    # The sum is read a moment after its buckets, while it counts.
+    for key, (n, total) in whole.items():
+        assert slices[key][0] == n, (path, key, slices[key], n)
+        assert slices[key][1] == total, (path, key, slices[key], total)
+    assert t["slices"][-1]["end"] == t["seconds"], path
+END
+}
+
 named() {
-	tracer exits exits --vm "$guest" --by addr || return
+	tracer exits exits --vm "$guest" --by addr --json || return
 	sleep 3
 	stop_tracers || return
 	python3 - "$ktap_tmp/exits.json" "$guest" <<'END'
@@ -165,7 +204,7 @@ assert sum(r["blocked_ns"] + r["poll_ns"] for r in halted) > 0, halted
 END
 }
 
-plan 9
+plan 10
 check "tracers of paths, disks and cards" start_tracers
 check "a guest that reads and pings" start_guest
 check "they end" stop_tracers
@@ -174,5 +213,6 @@ check "the hops of the slowest requests add up" adds_up
 check "both queues of the card" both_ways
 check "sizes and latencies of the disk" sizes
 check "frames of the card" frames
+check "slices of recordings add up to the whole" when
 check "the doorbell's queue by its name, and the parts of the time" named
 finish

@@ -3,7 +3,8 @@
  * `kvasir trace io` and `path` against a disk whose requests are known, driven
  * from here in place of a guest.
  *
- * Proven: requests, their sizes and how many were in flight are counted exactly;
+ * Proven: requests, their sizes and how many were in flight are counted exactly,
+ * and so in a recording;
  * the time of the host device is no shorter than the device takes and no longer
  * than its driver waits; calls that go to no guest are told from interrupts; a
  * trace shows the process it was asked for; two capabilities are enough, and
@@ -82,6 +83,64 @@ TEST("requests and sizes by kind, exactly")
 	/* One after the other. */
 	expect_all(get(q, "depth"), 63, 1);
 	expect_no_loss(&t, NULL);
+}
+
+/* What `kvasir trace report` says of the recording at @path. */
+static void report(struct tracer *t, const char *path)
+{
+	SPAWN_VERB(t, "report", NULL, "--json", path);
+	finish_json(t);
+}
+
+TEST("a recording says the same, of a trace that Ctrl-C ends, too")
+{
+	static const char *const kind[] = { "io", "path" };
+	char path[2][32] = { "/tmp/kvt-io-XXXXXX", "/tmp/kvt-path-XXXXXX" };
+	struct json_object *q, *hops;
+	struct tracer t[2], live, said;
+	struct kvt_disk d;
+	int i;
+
+	if (geteuid())
+		SKIP("needs root");
+	open_disk(&d, kvt_file(4 << 20));
+	for (i = 0; i < 2; i++) {
+		close(mkstemp(path[i]));
+		SPAWN_VERB(&t[i], "record", NULL, kind[i], "-o", path[i], "-p",
+			   text_of(getpid()));
+		wait_ready(&t[i]);
+	}
+	START_VERB(&live, "io", "-p", text_of(getpid()));
+	many(&d, 30, VIRTIO_BLK_T_IN, 4096);
+	/* Long enough for a slice to begin. */
+	sleep(2);
+	many(&d, 12, VIRTIO_BLK_T_OUT, 8192);
+	for (i = 0; i < 2; i++) {
+		kill(t[i].pid, SIGINT);
+		EXPECT_EQ(finish(&t[i]), 0);
+	}
+	stop(&live);
+	report(&said, path[0]);
+	q = queue_of(&said);
+	EXPECT_EQ(num(q, "requests"), 42);
+	EXPECT(json_object_equal(get(q, "ops"), get(queue_of(&live), "ops")),
+	       "recorded: %s, live: %s", json_object_to_json_string(get(q, "ops")),
+	       json_object_to_json_string(get(queue_of(&live), "ops")));
+	EXPECT(json_object_equal(get(q, "drops"), get(queue_of(&live), "drops")),
+	       "drops differ");
+	expect_all(get(get(get(q, "ops"), "read"), "size"), 30, 4096);
+	expect_all(get(get(get(q, "ops"), "write"), "size"), 12, 8192);
+	EXPECT(json_object_get_string_len(get(q, "comm")), "no name of the process");
+	expect_no_loss(&said, NULL);
+	report(&said, path[1]);
+	q = queue_of(&said);
+	hops = get(q, "hops");
+	EXPECT_EQ(num(get(hops, "device"), "count"), 42);
+	EXPECT_EQ(num(get(hops, "publish"), "count"), num(q, "calls"));
+	EXPECT_EQ(num(item(get(q, "slowest"), 0), "total"),
+		  num(get(hops, "total"), "max"));
+	for (i = 0; i < 2; i++)
+		unlink(path[i]);
 }
 
 static uint64_t ns(void)

@@ -135,16 +135,22 @@ static inline void output(struct tracer *t, char *buf, size_t size)
 	fclose(t->out);
 }
 
-/* End the trace and parse. */
-static inline void stop(struct tracer *t)
+/* Wait for the end and parse. */
+static inline void finish_json(struct tracer *t)
 {
 	static char buf[4 << 20];
 
-	kill(t->pid, SIGINT);
 	ASSERT_EQ(finish(t), 0);
 	output(t, buf, sizeof(buf));
 	t->json = json_tokener_parse(buf);
 	ASSERT(t->json, "not JSON: %.200s", buf);
+}
+
+/* End the trace and parse. */
+static inline void stop(struct tracer *t)
+{
+	kill(t->pid, SIGINT);
+	finish_json(t);
 }
 
 static inline struct json_object *get(struct json_object *o, const char *key)

@@ -140,6 +140,11 @@ trace net --json --prometheus -
 trace io --prometheus 65536
 trace path --prometheus localhost:9100
 trace record operand
+trace record exits path
+trace record path --vcpu 0
+trace record io --series 10
+trace record net --slowest 3
+trace record path --format json
 trace record --output ''
 trace record --json
 trace report
@@ -293,6 +298,8 @@ PY
 no_module() {
 	refused 6 stats && refused 6 stats --json &&
 		refused 6 stats --dev 0 && refused 6 module unload || return
+	refused 6 trace record path -d 1 -o "$tmp/record" || return
+	[ ! -e "$tmp/record" ] || return
 	run module status
 	[ $? = 6 ] && grep -qx 'not loaded' "$tmp/out" || return
 	run module status --json
@@ -424,6 +431,52 @@ recording() {
 JSON
 }
 
+# A recording of trace $1: a disk that read three times, in 1000 ns
+queue_recording() {
+	cat <<JSON
+{"kvasir_trace":1,"kind":"$1","kernel":"6.1","began":1700000000,"seconds":1.0,
+"pid":0,"hist_sub_bits":5,"hist_bits":40,"losses":{"unmatched":7},
+"no_guests":false,"counters_errno":1,"slices":[],"queues":[{"dev":4,"index":0,
+"type":"blk","backend":"x\\\\x1b[31m","pid":7,"comm":"c","name":"a<b>",
+"requests":3,"failed":0,"services":1,"unasked":0,"calls":1,"uncalled":0,
+"elsewhere":0,"posted":0,"refused":[],"series":[{"what":"device","op":0,
+"count":3,"sum":3000,"max":1000,"buckets":[190,3]}],"slowest":[{"op":0,
+"bytes":512,"head":0,"total":1000,"at":[0,0,10,10,1010,0,0,0]}]}]}
+JSON
+}
+
+queue_recordings() {
+	local kind format
+	for kind in path io net; do
+		queue_recording "$kind" >"$tmp/$kind" &&
+			head -c 500 "$tmp/$kind" >"$tmp/cut.$kind" || return
+		for format in table json prometheus folded html; do
+			run trace report -f "$format" "$tmp/$kind" || return
+			LC_ALL=C grep -q '[^ -~]' "$tmp/out" && return 1
+			grep -Eq 'a(<|&lt;)b' "$tmp/out" || return
+		done
+		run trace report --json "$tmp/$kind" && python3 -m json.tool "$tmp/out" ||
+			return
+	done
+	run trace report "$tmp/path" && grep -q '^SLOWEST' "$tmp/out" &&
+		run trace report --slowest 0 "$tmp/path" || return
+	grep -q '^SLOWEST' "$tmp/out" && return 1
+	run trace report "$tmp/io" && grep -q '^note: .* CAP_NET_ADMIN' "$tmp/out" &&
+		grep -q '^lost: 7 ' "$tmp/out" || return
+	recording 1000 >"$tmp/exits"
+	all 2 <<LINES && all 5 <<LINES2
+trace report --vcpus $tmp/path
+trace report --wide $tmp/io
+trace report --slowest 1 $tmp/net
+trace report --slowest 1 $tmp/exits
+trace report --slowest 9 $tmp/path
+trace diff $tmp/path $tmp/exits
+LINES
+trace report $tmp/cut.path
+trace report $tmp/cut.net
+LINES2
+}
+
 recordings() {
 	local format
 	recording 1000 >"$tmp/a" && recording 2000 >"$tmp/b" &&
@@ -467,7 +520,7 @@ case_() {
 	fi
 }
 
-plan 18
+plan 19
 check "every verb has --help, with its exit status, in 80 columns" helps
 check "the lists of verbs, the version" lists
 check "bad command lines: 2 and one line" usage
@@ -478,6 +531,8 @@ check "T-05 control characters do not reach the terminal" hostile
 check "output that cannot be written: 1 and one line" full
 check "closed standard descriptors" closed
 check "recordings: every format, differences, damaged files" recordings
+check "recordings of queues: every format, options that fit, damaged files" \
+	queue_recordings
 check "doctor: JSON, remedies, exit status agree" doctor
 case_ "no module: 6" "$unmod" no_module
 check "no such guest: 4" no_guest

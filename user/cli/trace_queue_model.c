@@ -144,18 +144,16 @@ static int add_row(struct trace_slice *s, uint32_t number,
 		[QUEUE_CELL_WHAT] = r->key.what,
 		[QUEUE_CELL_OP] = r->key.op,
 	};
+	uint64_t n = 0, sum = trace_since(r->s.sum, old ? old->sum : 0);
 	__u64 gain[HIST_BUCKETS];
-	uint64_t n = 0;
 	uint32_t i;
 
 	for (i = 0; i < HIST_BUCKETS; i++) {
 		gain[i] = trace_since(r->s.bucket[i], old ? old->bucket[i] : 0);
 		n += gain[i];
 	}
-	if (!n)
-		return 0;
-	return trace_slice_add(s, key, n, trace_since(r->s.sum, old ? old->sum : 0),
-			       gain);
+	/* One without the other: a look came between the two. */
+	return n || sum ? trace_slice_add(s, key, n, sum, gain) : 0;
 }
 
 static int add_looks(struct trace_slice *s, const struct queue_trace *now,
