@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../../user/cli/trace_diff.h"
+#include "../../user/cli/trace_file.h"
 #include "../../user/cli/trace_queues.h"
 #include "../../user/cli/trace_view.h"
 

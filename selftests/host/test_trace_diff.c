@@ -112,10 +112,10 @@ static unsigned int changes(const struct trace_record *a,
 	int i;
 
 	ASSERT_EQ(trace_diff(&d, a, b), 0);
-	ASSERT_EQ(d.n_vms, 1);
-	ASSERT_EQ(d.vm[0].n_rows, 1);
+	ASSERT_EQ(d.n, 1);
+	ASSERT_EQ(d.group[0].n_rows, 1);
 	for (i = 0; i < DIFF_TESTS; i++)
-		bits |= (unsigned int)d.vm[0].row[0].changed[i] << i;
+		bits |= (unsigned int)d.group[0].row[0].changed[i] << i;
 	trace_diff_free(&d);
 	return bits;
 }
@@ -167,14 +167,15 @@ TEST("more, slower and longer tails are told apart")
 }
 
 /* The row of @reason, or NULL. */
-static const struct diff_row *row_of(const struct diff_vm *v, uint32_t reason,
+static const struct diff_row *row_of(const struct diff_group *g, uint32_t reason,
 				     bool user)
 {
 	size_t i;
 
-	for (i = 0; i < v->n_rows; i++)
-		if (v->row[i].reason == reason && v->row[i].user == user)
-			return &v->row[i];
+	for (i = 0; i < g->n_rows; i++)
+		if (g->row[i].key[TRACE_CELL_REASON] == reason &&
+		    g->row[i].key[TRACE_CELL_USER] == user)
+			return &g->row[i];
 	return NULL;
 }
 
@@ -220,14 +221,18 @@ TEST("new and gone reasons, matched by name")
 	b.t.vm[0] = b.t.vm[1];
 	b.t.vm[1] = swap;
 	ASSERT_EQ(trace_diff(&d, &a, &b), 0);
-	ASSERT_EQ(d.n_vms, 2);
-	EXPECT(d.vm[0].vm[0] == &a.t.vm[0] && d.vm[0].vm[1] == &b.t.vm[1],
+	ASSERT_EQ(d.n, 2);
+	EXPECT(d.group[0].at[0] == 0 && d.group[0].at[1] == 1,
 	       "matched the wrong VM");
-	EXPECT(d.vm[1].vm[1] == &b.t.vm[0], "matched the wrong VM");
-	r = row_of(&d.vm[0], 0x72, false);
-	EXPECT(r && r->s[0] && !r->s[1] && r->changed[DIFF_RATE], "gone");
-	r = row_of(&d.vm[0], 0x81, true);
-	EXPECT(r && !r->s[0] && r->s[1] && r->changed[DIFF_RATE], "new");
+	EXPECT_EQ(d.group[1].at[1], 0);
+	r = row_of(&d.group[0], 0x72, false);
+	EXPECT(r && r->s[0].count && !r->s[1].count && r->changed[DIFF_RATE],
+	       "gone");
+	r = row_of(&d.group[0], 0x81, true);
+	EXPECT(r && !r->s[0].count && r->s[1].count && r->changed[DIFF_RATE],
+	       "new");
+	EXPECT(r && !strcmp(r->name, "hypercall") && !strcmp(r->by, "user"),
+	       "called %s", r ? r->name : "");
 	trace_diff_free(&d);
 	trace_record_free(&a);
 	trace_record_free(&b);
@@ -239,15 +244,15 @@ TEST("empty runs, and runs of the largest numbers")
 	struct trace_diff d;
 
 	EXPECT_EQ(trace_diff(&d, &a, &b), 0);
-	EXPECT_EQ(d.n_vms, 0);
+	EXPECT_EQ(d.n, 0);
 	trace_diff_free(&d);
 	sample_huge(&b.t);
 	EXPECT_EQ(trace_diff(&d, &a, &b), 0);
-	EXPECT_EQ(d.n_vms, 1);
+	EXPECT_EQ(d.n, 1);
 	trace_diff_free(&d);
 	sample_huge(&a.t);
 	EXPECT_EQ(trace_diff(&d, &a, &b), 0);
-	EXPECT(!d.vm[0].row[0].changed[DIFF_RATE], "the same");
+	EXPECT(!d.group[0].row[0].changed[DIFF_RATE], "the same");
 	trace_diff_free(&d);
 	trace_record_free(&a);
 	trace_record_free(&b);

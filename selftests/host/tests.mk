@@ -31,7 +31,8 @@ TRACE_OUT := $(addprefix user/cli/,trace_collect.c trace_record.c trace_time.c \
 	trace_page.c trace_svg.c trace_file.c trace_file_exits.c trace_file_queues.c \
 	trace_file_get.c trace_file_put.c exit_names.c prom.c json_put.c output.c) \
 	$(TRACE_QUEUES)
-TRACE_DIFF := $(TRACE_OUT) user/cli/trace_diff.c user/cli/stat_test.c
+TRACE_DIFF := $(TRACE_OUT) $(addprefix user/cli/,trace_diff.c \
+	trace_diff_test.c trace_diff_print.c stat_test.c)
 TRACE_RUN := $(TRACE_OUT) $(addprefix user/cli/,trace_run.c trace_kinds.c \
 	trace_serve.c trace_live.c trace_view.c)
 SRC_test_trace_fmt := $(TRACE_OUT)

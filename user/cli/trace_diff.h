@@ -1,55 +1,108 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What changed between two recordings, per VM, reason and class.
+ * What changed between two recordings.
  *
- *	trace_diff.c		matches, and tests for significance
- *	cmd_trace_diff.c	the command: options, table, JSON
+ *	trace_diff_test.c	tests series for significance, whatever they are of
+ *	trace_diff.c		exits: per VM, reason and class
+ *	trace_diff_print.c	table, JSON
+ *	cmd_trace_diff.c	the command
  */
 #ifndef KVASIR_TRACE_DIFF_H
 #define KVASIR_TRACE_DIFF_H
 
-#include "trace_file.h"
+#include "exit_names.h"
+#include "json_put.h"
 #include "trace_fmt.h"
+#include "trace_queue_model.h"
+#include "trace_record.h"
 
 /* A change is one that chance does not explain, and that is of some size. */
 #define DIFF_P		0.01
 #define DIFF_SIZE	0.05
-/* Latencies are compared from so many in each run on. */
-#define DIFF_TIMED_MIN	20
+/* Values are compared from so many in each run on. */
+#define DIFF_VALUES_MIN	20
 
 enum diff_test {
-	DIFF_RATE,		/* exits per second */
-	DIFF_SHIFT,		/* longer or shorter as a whole */
+	DIFF_RATE,		/* events per second */
+	DIFF_SHIFT,		/* larger or smaller values as a whole */
 	DIFF_TAIL,		/* share beyond the 99 % of both together */
 	DIFF_TESTS,
 };
 
+#define DIFF_ALL	((1U << DIFF_TESTS) - 1)
+
+/* One series of one run; all 0: there was none. */
+struct diff_series {
+	uint64_t count;		/* events */
+	uint64_t values;	/* of them, in the histogram */
+	uint64_t sum, max;
+	const __u64 *bucket;
+};
+
 struct diff_row {
-	uint32_t isa, reason;
-	bool user;		/* the class */
-	const struct exits_series *s[2];	/* NULL: none in this run */
-	double rate[2];		/* exits per second */
+	char name[EXIT_NAME_MAX], by[16];	/* what it is of; ASCII */
+	enum trace_unit unit;
+	bool idle;		/* says little: marked */
+	unsigned int ask;	/* the questions, as bits */
+	uint32_t key[TRACE_KEY];	/* of its cells; the first is the group's */
+	struct diff_series s[2];
+	double rate[2];		/* events per second */
 	double tail[2];		/* share beyond the common 99 % */
-	double slower;		/* chance that one of B takes longer than one of A */
+	double slower;		/* chance that a value of B is above one of A */
 	double p[DIFF_TESTS];	/* corrected; below 0: not tested */
 	bool changed[DIFF_TESTS];
 };
 
-struct diff_vm {
-	const struct trace_vm *vm[2];	/* NULL: in the other run only */
+/* What belongs together: a VM. */
+struct diff_group {
+	size_t at[2];		/* its index in each run, or DIFF_NONE */
+	uint32_t key[2];	/* the first of the key of its cells */
 	struct diff_row *row;
 	size_t n_rows;
 };
 
+#define DIFF_NONE	SIZE_MAX
+
+/* What is compared, in the words of its kind. */
+struct diff_kind {
+	const char *heads[2];		/* of the table's first columns */
+	const char *rate;		/* events per second, as a head */
+	const char *rows, *events;	/* "reasons", "exits" */
+	const char *groups;		/* key of the list, in JSON */
+	/* @run's side of a group, for people; printable ASCII */
+	const char *(*label)(char buf[TRACE_LABEL_MAX], const void *record,
+			     size_t at);
+	/* The same as members of @o, and what a row's key means. */
+	void (*json_group)(struct json *j, struct json_object *o,
+			   const void *record, size_t at);
+	void (*json_row)(struct json *j, struct json_object *o,
+			 const struct diff_row *row);
+};
+
+struct diff_run {
+	const void *record;
+	const struct trace_timeline *tl;
+	double seconds;
+};
+
 struct trace_diff {
-	struct diff_vm *vm;
-	size_t n_vms;
+	const struct diff_kind *kind;
+	struct diff_run run[2];
+	struct diff_group *group;
+	size_t n;
 	bool poisson;		/* too few slices to see bursts */
 };
 
-/* Return: 0 or -ENOMEM; trace_diff_free() in any case, before @a and @b. */
+/* 0 or -ENOMEM; trace_diff_free() in any case, before @a and @b. */
 int trace_diff(struct trace_diff *d, const struct trace_record *a,
 	       const struct trace_record *b);
 void trace_diff_free(struct trace_diff *d);
+
+/* Ask all questions of all rows, which have their series. 0 or -ENOMEM */
+int trace_diff_test(struct trace_diff *d);
+
+/* Print to stdout; @all: what did not change, too. Return: exit status */
+int trace_diff_table(const struct trace_diff *d, bool all, bool wide);
+int trace_diff_json(const struct trace_diff *d);
 
 #endif /* KVASIR_TRACE_DIFF_H */
