@@ -32,18 +32,19 @@ TRACE_OUT := $(addprefix user/cli/,trace_collect.c trace_record.c trace_time.c \
 	trace_file_get.c trace_file_put.c exit_names.c prom.c json_put.c output.c) \
 	$(TRACE_QUEUES)
 TRACE_DIFF := $(TRACE_OUT) $(addprefix user/cli/,trace_diff.c \
-	trace_diff_test.c trace_diff_print.c stat_test.c)
+	trace_diff_test.c trace_diff_queues.c trace_diff_print.c stat_test.c)
 TRACE_RUN := $(TRACE_OUT) $(addprefix user/cli/,trace_run.c trace_kinds.c \
 	trace_serve.c trace_live.c trace_view.c)
 SRC_test_trace_fmt := $(TRACE_OUT)
 SRC_test_trace_queue_fmt := $(TRACE_OUT)
 SRC_test_trace_file := $(TRACE_OUT)
 SRC_test_trace_diff := $(TRACE_DIFF)
+SRC_test_trace_queue_diff := $(TRACE_DIFF)
 SRC_test_trace_run := $(TRACE_RUN)
 SRC_test_trace_live := $(TRACE_RUN)
 SRC_test_trace_queue_file := $(TRACE_RUN)
 TRACE_TESTS := $(addprefix test_,trace_fmt trace_queue_fmt trace_file trace_diff \
-	trace_run trace_live trace_queue_file)
+	trace_queue_diff trace_run trace_live trace_queue_file)
 TRACE_LIBS := $(shell pkg-config --libs json-c libbpf libnl-3.0 libnl-genl-3.0 \
 	libkmod) -lm -lutil
 $(foreach t,$(TRACE_TESTS),$(eval LIB_$(t) := $(TRACE_LIBS)))

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* kvasir trace diff: what changed between two recordings. */
+#include <string.h>
+
 #include "cli.h"
 #include "options.h"
 #include "output.h"
@@ -39,6 +41,26 @@ static int parse(int argc, char **argv, struct options *o, int *first)
 	return opts_parse(&usage, argc, argv, first);
 }
 
+static const char *kind_of(const struct trace_recording *rec)
+{
+	return rec->of_queues ? queue_record_kind(&rec->queues) : "exits";
+}
+
+/* Return: 0, or the exit status after one line of complaint. */
+static int compare(char **path, const struct trace_recording *a,
+		   const struct trace_recording *b, struct trace_diff *d)
+{
+	int err;
+
+	if (strcmp(kind_of(a), kind_of(b)))
+		return out_error(EXIT_USAGE,
+				 "cannot compare: %s is a recording of %s, %s of %s",
+				 path[0], kind_of(a), path[1], kind_of(b));
+	err = a->of_queues ? queue_diff(d, &a->queues, &b->queues) :
+			     trace_diff(d, &a->exits, &b->exits);
+	return err ? out_error(EXIT_VMM, "out of memory") : 0;
+}
+
 int cmd_trace_diff(int argc, char **argv)
 {
 	struct trace_recording a, b = { 0 };
@@ -53,10 +75,8 @@ int cmd_trace_diff(int argc, char **argv)
 	ret = trace_file_read(argv[first], &a);
 	if (!ret)
 		ret = trace_file_read(argv[first + 1], &b);
-	if (!ret && (a.of_queues || b.of_queues))
-		ret = out_error(EXIT_USAGE, "only recordings of exits can be compared");
-	if (!ret && trace_diff(&d, &a.exits, &b.exits))
-		ret = out_error(EXIT_VMM, "out of memory");
+	if (!ret)
+		ret = compare(&argv[first], &a, &b, &d);
 	if (!ret)
 		ret = o.json ? trace_diff_json(&d) :
 			       trace_diff_table(&d, o.all, o.wide);

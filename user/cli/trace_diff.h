@@ -4,6 +4,7 @@
  *
  *	trace_diff_test.c	tests series for significance, whatever they are of
  *	trace_diff.c		exits: per VM, reason and class
+ *	trace_diff_queues.c	requests: per queue, hop and operation
  *	trace_diff_print.c	table, JSON
  *	cmd_trace_diff.c	the command
  */
@@ -53,7 +54,7 @@ struct diff_row {
 	bool changed[DIFF_TESTS];
 };
 
-/* What belongs together: a VM. */
+/* A VM, or a queue. */
 struct diff_group {
 	size_t at[2];		/* its index in each run, or DIFF_NONE */
 	uint32_t key[2];	/* the first of the key of its cells */
@@ -63,7 +64,7 @@ struct diff_group {
 
 #define DIFF_NONE	SIZE_MAX
 
-/* What is compared, in the words of its kind. */
+/* What exits and requests are called, and told by. */
 struct diff_kind {
 	const char *heads[2];		/* of the table's first columns */
 	const char *rate;		/* events per second, as a head */
@@ -93,9 +94,11 @@ struct trace_diff {
 	bool poisson;		/* too few slices to see bursts */
 };
 
-/* 0 or -ENOMEM; trace_diff_free() in any case, before @a and @b. */
+/* Both: 0 or -ENOMEM; trace_diff_free() in any case, before @a and @b. */
 int trace_diff(struct trace_diff *d, const struct trace_record *a,
 	       const struct trace_record *b);
+int queue_diff(struct trace_diff *d, const struct queue_record *a,
+	       const struct queue_record *b);
 void trace_diff_free(struct trace_diff *d);
 
 /* Ask all questions of all rows, which have their series. 0 or -ENOMEM */
