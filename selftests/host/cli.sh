@@ -137,6 +137,9 @@ trace exits --prometheus localhost:9100
 trace exits --live
 trace exits --live --batch
 trace net --json --prometheus -
+trace net --format nope
+trace path --format html --json
+trace io -f folded --prometheus -
 trace io --prometheus 65536
 trace path --prometheus localhost:9100
 trace record operand
@@ -431,16 +434,17 @@ recording() {
 JSON
 }
 
-# A recording of trace $1: a disk that read three times, in 1000 ns
+# A recording of trace $1: a disk that read $2 times (3), in 1000 ns
 queue_recording() {
+	local n=${2:-3}
 	cat <<JSON
 {"kvasir_trace":1,"kind":"$1","kernel":"6.1","began":1700000000,"seconds":1.0,
 "pid":0,"hist_sub_bits":5,"hist_bits":40,"losses":{"unmatched":7},
 "no_guests":false,"counters_errno":1,"slices":[],"queues":[{"dev":4,"index":0,
 "type":"blk","backend":"x\\\\x1b[31m","pid":7,"comm":"c","name":"a<b>",
-"requests":3,"failed":0,"services":1,"unasked":0,"calls":1,"uncalled":0,
+"requests":$n,"failed":0,"services":1,"unasked":0,"calls":1,"uncalled":0,
 "elsewhere":0,"posted":0,"refused":[],"series":[{"what":"device","op":0,
-"count":3,"sum":3000,"max":1000,"buckets":[190,3]}],"slowest":[{"op":0,
+"count":$n,"sum":$((n * 1000)),"max":1000,"buckets":[190,$n]}],"slowest":[{"op":0,
 "bytes":512,"head":0,"total":1000,"at":[0,0,10,10,1010,0,0,0]}]}]}
 JSON
 }
@@ -463,6 +467,16 @@ queue_recordings() {
 	grep -q '^SLOWEST' "$tmp/out" && return 1
 	run trace report "$tmp/io" && grep -q '^note: .* CAP_NET_ADMIN' "$tmp/out" &&
 		grep -q '^lost: 7 ' "$tmp/out" || return
+	for kind in path io net; do
+		queue_recording "$kind" 3000 >"$tmp/more" &&
+			run trace diff "$tmp/$kind" "$tmp/more" || return
+		LC_ALL=C grep -q '[^ -~]' "$tmp/out" && return 1
+		grep -q 'read .* x1e+03 .* more$' "$tmp/out" &&
+			run trace diff --json "$tmp/$kind" "$tmp/more" &&
+			python3 -m json.tool "$tmp/out" &&
+			run trace diff "$tmp/$kind" "$tmp/$kind" &&
+			grep -q 'no change in 1 series' "$tmp/out" || return
+	done
 	recording 1000 >"$tmp/exits"
 	all 2 <<LINES && all 5 <<LINES2
 trace report --vcpus $tmp/path
@@ -471,6 +485,8 @@ trace report --slowest 1 $tmp/net
 trace report --slowest 1 $tmp/exits
 trace report --slowest 9 $tmp/path
 trace diff $tmp/path $tmp/exits
+trace diff $tmp/path $tmp/io
+trace diff $tmp/io $tmp/net
 LINES
 trace report $tmp/cut.path
 trace report $tmp/cut.net
