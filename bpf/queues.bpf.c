@@ -195,8 +195,9 @@ int on_begin(struct bpf_raw_tracepoint_args *ctx)
 	q->services++;
 	q->begin_ns = now;
 	q->last_ns = now;
-	q->kicker_exit = q->exit_ns;
 	q->kicker = q->kick_ns;
+	/* Without a kick it is that of an earlier one. */
+	q->kicker_exit = q->kicker ? q->exit_ns : 0;
 	/* From here a kick is a new one. */
 	q->kick_ns = 0;
 	if (!q->kicker) {

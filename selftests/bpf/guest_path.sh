@@ -181,6 +181,9 @@ for path in sys.argv[1:]:
         assert slices[key][0] == n, (path, key, slices[key], n)
         assert slices[key][1] == total, (path, key, slices[key], total)
     assert t["slices"][-1]["end"] == t["seconds"], path
+    # A way that begins in the guest leads past its doorbell.
+    for q in t["queues"]:
+        assert all(s["at"][1] for s in q["slowest"] if s["at"][0]), q["slowest"]
 END
 }
 
