@@ -85,7 +85,7 @@ static void put_quantile(struct table *table, const struct diff_row *r,
 static void put_row(struct table *table, const struct diff_row *r)
 {
 	table_cell(table, "%s%s", r->name, r->idle ? " *" : "");
-	table_cell(table, "%s", r->by);
+	table_cell(table, "%s", *r->by ? r->by : "-");
 	put_rates(table, r);
 	put_quantile(table, r, 500);
 	put_quantile(table, r, 990);

@@ -32,7 +32,7 @@ static void json_row(struct json *j, struct json_object *o,
 
 static const struct diff_kind queues = {
 	.heads = { "WHAT", "OP" },
-	.rate = "RATE",
+	.rate = "N/S",
 	.rows = "series",
 	.events = "requests",
 	.groups = "queues",
