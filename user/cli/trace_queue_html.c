@@ -204,6 +204,27 @@ static size_t trip_spans(const struct queue_trip *t,
 	return n;
 }
 
+/* What the colours mean of those hops that @row has. */
+static void put_legend(FILE *out, const struct trace_svg_row *row, size_t n,
+		       const char *const *names)
+{
+	unsigned int seen = 0, i;
+	size_t k;
+
+	for (; n; n--, row++)
+		for (k = 0; k < row->n; k++)
+			seen |= 1U << row->span[k].kind;
+	fputs("<figcaption>", out);
+	for (i = 1; i < STAGES; i++) {
+		if (!(seen & 1U << i))
+			continue;
+		fprintf(out, "<span class=\"n\"><span class=\"key s%u\"></span> ", i);
+		trace_page_text(out, names[i]);
+		fputs("</span>\n", out);
+	}
+	fputs("</figcaption>\n", out);
+}
+
 static void put_slowest(FILE *out, const struct queue_trace_queue *q)
 {
 	struct trace_svg_span span[QUEUES_SLOWEST][STAGES];
@@ -228,13 +249,8 @@ static void put_slowest(FILE *out, const struct queue_trace_queue *q)
 		return;
 	fputs("<h3>slowest requests</h3>\n<figure>\n", out);
 	trace_svg_spans(out, "the slowest requests, hop by hop", row, n, names);
-	fputs("<figcaption>", out);
-	for (n = 1; n < STAGES; n++) {
-		fprintf(out, "<span class=\"n\"><span class=\"key s%zu\"></span> ", n);
-		trace_page_text(out, names[n]);
-		fputs("</span>\n", out);
-	}
-	fputs("</figcaption>\n</figure>\n", out);
+	put_legend(out, row, n, names);
+	fputs("</figure>\n", out);
 }
 
 /* ---- the page ---- */

@@ -347,6 +347,19 @@ static void span_grid(FILE *out, uint64_t end, int height, double plot)
 			i ? trace_duration(text, end / 4 * i + end % 4 * i / 4) : "0");
 }
 
+static void put_span(FILE *out, const struct trace_svg_span *s, int y,
+		     double scale, const char *name)
+{
+	double width = (double)(s->to - s->from) * scale;
+	char text[TRACE_VALUE_MAX];
+
+	fprintf(out, "<rect class=\"s%u\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\"><title>",
+		s->kind, SPAN_LEFT + s->from * scale, y,
+		width < 0.7 ? 0.7 : width, SPAN_H);
+	trace_page_text(out, name);
+	fprintf(out, ": %s</title></rect>\n", trace_duration(text, s->to - s->from));
+}
+
 void trace_svg_spans(FILE *out, const char *label, const struct trace_svg_row *row,
 		     size_t n, const char *const *names)
 {
@@ -355,7 +368,6 @@ void trace_svg_spans(FILE *out, const char *label, const struct trace_svg_row *r
 	char text[TRACE_VALUE_MAX];
 	uint64_t end = 1;
 	size_t i, k;
-	double x, w;
 
 	for (i = 0; i < n; i++)
 		if (row[i].length > end)
@@ -365,19 +377,11 @@ void trace_svg_spans(FILE *out, const char *label, const struct trace_svg_row *r
 	for (i = 0; i < n; i++, y += SPAN_STEP) {
 		fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n",
 			SPAN_LEFT - 6, y + SPAN_H - 2, row[i].label);
-		for (k = 0; k < row[i].n; k++) {
-			const struct trace_svg_span *s = &row[i].span[k];
-
-			x = SPAN_LEFT + (double)s->from / end * plot;
-			w = (double)(s->to - s->from) / end * plot;
-			fprintf(out, "<rect class=\"s%u\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\">"
-				"<title>", s->kind, x, y + 2, w < 0.7 ? 0.7 : w, SPAN_H);
-			trace_page_text(out, names[s->kind]);
-			fprintf(out, ": %s</title></rect>\n",
-				trace_duration(text, s->to - s->from));
-		}
+		for (k = 0; k < row[i].n; k++)
+			put_span(out, &row[i].span[k], y + 2, plot / end,
+				 names[row[i].span[k].kind]);
 		fprintf(out, "<text x=\"%.1f\" y=\"%d\">%s</text>\n",
-			SPAN_LEFT + (double)row[i].length / end * plot + 4,
+			SPAN_LEFT + row[i].length * (plot / end) + 4,
 			y + SPAN_H - 2, trace_duration(text, row[i].length));
 	}
 	fputs("</svg>\n", out);
