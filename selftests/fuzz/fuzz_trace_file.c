@@ -96,10 +96,10 @@ static void write_again(const struct trace_recording *rec)
 	PROMISE(!trace_file_parse(text, len, &again, &why));
 	same = written(&again, &n);
 	PROMISE(!rec->of_queues || (n == len && !memcmp(text, same, n)));
-	if (!rec->of_queues) {
-		PROMISE(!trace_diff(&d, &rec->exits, &again.exits));
-		trace_diff_free(&d);
-	}
+	PROMISE(!(rec->of_queues ?
+		  queue_diff(&d, &rec->queues, &again.queues) :
+		  trace_diff(&d, &rec->exits, &again.exits)));
+	trace_diff_free(&d);
 	trace_recording_free(&again);
 	free(same);
 	free(text);

@@ -189,8 +189,8 @@ static void pair_vms(struct trace_diff *d, const struct trace *a,
 int trace_diff(struct trace_diff *d, const struct trace_record *a,
 	       const struct trace_record *b)
 {
+	int err = 0;
 	size_t i;
-	int err;
 
 	*d = (struct trace_diff){
 		.kind = &exits,
@@ -201,10 +201,7 @@ int trace_diff(struct trace_diff *d, const struct trace_record *a,
 	if (!d->group)
 		return -ENOMEM;
 	pair_vms(d, &a->t, &b->t);
-	for (i = 0; i < d->n; i++) {
+	for (i = 0; !err && i < d->n; i++)
 		err = add_rows(d, &d->group[i]);
-		if (err)
-			return err;
-	}
-	return trace_diff_test(d);
+	return err ? err : trace_diff_test(d);
 }

@@ -175,40 +175,70 @@ static size_t nth_device(const struct queue_trace *t,
 	return n;
 }
 
-/* The queue of @in that @q of @t is compared with, or DIFF_NONE. */
-static size_t match(const struct queue_trace *t, const struct queue_trace_queue *q,
-		    const struct queue_trace *in, bool one)
-{
-	size_t nth = nth_device(t, q, one), i;
+/* One run's queues, and the places of their devices. */
+struct places {
+	const struct queue_trace *t;
+	size_t *nth;
+};
 
-	for (i = 0; i < in->n; i++)
-		if (in->queue[i].index == q->index && akin(&in->queue[i], q, one) &&
-		    nth_device(in, &in->queue[i], one) == nth)
-			return i;
+static int places_find(struct places *p, const struct queue_trace *t, bool one)
+{
+	size_t i;
+
+	p->t = t;
+	p->nth = calloc(t->n + 1, sizeof(*p->nth));
+	for (i = 0; p->nth && i < t->n; i++)
+		p->nth[i] = nth_device(t, &t->queue[i], one);
+	return p->nth ? 0 : -ENOMEM;
+}
+
+/* The queue of @in that number @i of @of is compared with, or DIFF_NONE. */
+static size_t match(const struct places *of, size_t i, const struct places *in,
+		    bool one)
+{
+	const struct queue_trace_queue *q = &of->t->queue[i];
+	size_t k;
+
+	for (k = 0; k < in->t->n; k++)
+		if (in->t->queue[k].index == q->index && in->nth[k] == of->nth[i] &&
+		    akin(&in->t->queue[k], q, one))
+			return k;
 	return DIFF_NONE;
 }
 
-static void add_pair(struct trace_diff *d, const struct queue_trace *a, size_t i,
-		     const struct queue_trace *b, size_t k)
+static uint32_t number_of(const struct queue_trace *t, size_t at)
+{
+	return at == DIFF_NONE ? UINT32_MAX : t->queue[at].state.number;
+}
+
+static void add_pair(struct trace_diff *d, const struct places *p, size_t a,
+		     size_t b)
 {
 	d->group[d->n++] = (struct diff_group){
-		.at = { i, k },
-		.key = { i == DIFF_NONE ? UINT32_MAX : a->queue[i].state.number,
-			 k == DIFF_NONE ? UINT32_MAX : b->queue[k].state.number },
+		.at = { a, b },
+		.key = { number_of(p[0].t, a), number_of(p[1].t, b) },
 	};
 }
 
-static void pair_queues(struct trace_diff *d, const struct queue_trace *a,
-			const struct queue_trace *b)
+static int pair_queues(struct trace_diff *d, const struct queue_trace *a,
+		       const struct queue_trace *b)
 {
 	bool one = one_owner(a) && one_owner(b);
+	struct places p[2] = { 0 };
+	int err;
 	size_t i;
 
-	for (i = 0; i < a->n; i++)
-		add_pair(d, a, i, b, match(a, &a->queue[i], b, one));
-	for (i = 0; i < b->n; i++)
-		if (match(b, &b->queue[i], a, one) == DIFF_NONE)
-			add_pair(d, a, DIFF_NONE, b, i);
+	err = places_find(&p[0], a, one);
+	if (!err)
+		err = places_find(&p[1], b, one);
+	for (i = 0; !err && i < a->n; i++)
+		add_pair(d, p, i, match(&p[0], i, &p[1], one));
+	for (i = 0; !err && i < b->n; i++)
+		if (match(&p[1], i, &p[0], one) == DIFF_NONE)
+			add_pair(d, p, DIFF_NONE, i);
+	free(p[0].nth);
+	free(p[1].nth);
+	return err;
 }
 
 int queue_diff(struct trace_diff *d, const struct queue_record *a,
@@ -225,11 +255,8 @@ int queue_diff(struct trace_diff *d, const struct queue_record *a,
 	d->group = calloc(a->t.n + b->t.n + 1, sizeof(*d->group));
 	if (!d->group)
 		return -ENOMEM;
-	pair_queues(d, &a->t, &b->t);
-	for (i = 0; i < d->n; i++) {
+	err = pair_queues(d, &a->t, &b->t);
+	for (i = 0; !err && i < d->n; i++)
 		err = add_rows(d, &d->group[i]);
-		if (err)
-			return err;
-	}
-	return trace_diff_test(d);
+	return err ? err : trace_diff_test(d);
 }
