@@ -5,8 +5,8 @@
  * Proven: what is written is read back the same, byte for byte when written
  * again, and prints as the trace itself does; a file that was cut, changed or
  * mixed up is refused with a reason; slices add up to the whole, whoever was
- * seen first; names stay known when their process has ended; a trace ended by
- * a signal is recorded, one that cannot be written leaves the old file.
+ * seen first; names and counters stay known when what they are of is gone; a trace
+ * ended by a signal is recorded, one that cannot be written leaves the old file.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -347,7 +347,7 @@ struct fake_queues {
 	struct trace_source source;
 	struct trace_queues counts;
 	unsigned int looks, stops;
-	bool gone;		/* the processes, from the third look on */
+	bool gone;		/* processes and devices, from the third look on */
 };
 
 static int queues_snapshot(struct trace_source *source, struct queue_trace *t)
@@ -362,8 +362,12 @@ static int queues_snapshot(struct trace_source *source, struct queue_trace *t)
 	t->about.seconds = seconds;
 	for (i = 0; i < f->looks; i++)
 		queue_sample_load(t, 0.1, &state);
-	for (i = 0; f->gone && f->looks > 2 && i < t->n; i++)
-		*t->queue[i].comm = *t->queue[i].name = 0;
+	for (i = 0; i < t->n; i++) {
+		if (f->gone && f->looks > 2)
+			*t->queue[i].comm = *t->queue[i].name = 0;
+		else
+			queue_sample_counter(&t->queue[i], "errors", f->looks);
+	}
 	queue_trace_sort(t);
 	return 0;
 }
@@ -393,12 +397,19 @@ static void queues_exit(struct fake_queues *f)
 	close(f->source.sigfd);
 }
 
-TEST("a recording has slices, and names of processes that have ended")
+static void find_errors(void *ctx, const char *reason, uint64_t n)
+{
+	if (!strcmp(reason, "errors"))
+		*(uint64_t *)ctx = n;
+}
+
+TEST("a recording has slices, and names and counters of what is gone")
 {
 	char path[] = "/tmp/kvt-record-XXXXXX";
 	const struct trace_job job = { .file = path };
 	struct trace_recording rec;
 	struct fake_queues f;
+	uint64_t errors = 0;
 
 	close(mkstemp(path));
 	queues_init(&f, 1.0);
@@ -413,6 +424,8 @@ TEST("a recording has slices, and names of processes that have ended")
 		  rec.queues.t.about.seconds * 1000);
 	EXPECT(!strcmp(rec.queues.t.queue[0].name, "web"), "name %s",
 	       rec.queues.t.queue[0].name);
+	queue_each_drop(&rec.queues.t.queue[0], find_errors, &errors);
+	EXPECT_EQ(errors, 2);
 	expect_same_print(&f.counts.rec, &rec.queues);
 	trace_recording_free(&rec);
 	queues_exit(&f);

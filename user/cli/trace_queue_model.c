@@ -176,7 +176,8 @@ static int add_looks(struct trace_slice *s, const struct queue_trace *now,
 	return 0;
 }
 
-static void keep_names(struct queue_trace *now, const struct queue_trace *before)
+/* What can no longer be asked, of processes and devices that are gone. */
+static void keep_gone(struct queue_trace *now, const struct queue_trace *before)
 {
 	size_t i;
 
@@ -185,10 +186,14 @@ static void keep_names(struct queue_trace *now, const struct queue_trace *before
 		const struct queue_trace_queue *old;
 
 		old = queue_numbered(before, q->state.number);
-		if (!old || *q->comm)
-			continue;
-		memcpy(q->comm, old->comm, sizeof(q->comm));
-		memcpy(q->name, old->name, sizeof(q->name));
+		if (old && !*q->comm) {
+			memcpy(q->comm, old->comm, sizeof(q->comm));
+			memcpy(q->name, old->name, sizeof(q->name));
+		}
+		if (old && !q->counted) {
+			memcpy(q->counters, old->counters, sizeof(q->counters));
+			q->counted = old->counted;
+		}
 	}
 }
 
@@ -205,7 +210,7 @@ int queue_record_add(struct queue_record *rec, struct queue_trace *now)
 		queue_trace_free(now);
 		return err;
 	}
-	keep_names(now, &rec->t);
+	keep_gone(now, &rec->t);
 	queue_trace_free(&rec->t);
 	rec->t = *now;
 	memset(now, 0, sizeof(*now));

@@ -83,7 +83,8 @@ struct queue_series queue_sum(const struct queue_trace_queue *q, unsigned int wh
  * queue_record_add() - one more slice: from the last look to @now
  * @now: cumulative; taken over, also on failure
  *
- * Names of processes that have ended since are those of the last look.
+ * Names of processes and counters of devices that are gone since are those of the
+ * last look.
  *
  * Return: 0 or -ENOMEM
  */
