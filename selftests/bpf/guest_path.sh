@@ -5,7 +5,8 @@
 # path` sees every hop from the guest's doorbell to its next entry, counts fit
 # together, and the hops of a request add up to its whole time; `trace io` and
 # `trace net` see what the guest asked for; a recording of each says the same, and
-# when; `trace exits --vm --by addr` names the queue whose doorbell it was.
+# when, and has charts; `trace exits --vm --by addr` names the queue whose doorbell
+# it was.
 #
 #	guest eth0 <-> kvasir-net <-> tap kvtt0, 10.81.0.1
 #	guest vda  <-> kvasir-blk <-> a file
@@ -187,10 +188,42 @@ for path in sys.argv[1:]:
 END
 }
 
+# Pages and stacks of what was recorded; compared with itself nothing changed.
+charts() {
+	local kind record page=$ktap_tmp/page
+	for kind in path io net; do
+		record=$ktap_tmp/$kind.record
+		"$kvasir" trace report -f html "$record" >"$page" &&
+			grep -q 'class="h"' "$page" && grep -q 'class="k"' "$page" &&
+			grep -q 'class="s4"' "$page" || return
+		"$kvasir" trace diff "$record" "$record" >"$page" &&
+			grep -q '^no change in' "$page" || return
+		grep -q 'B IS' "$page" && { cat "$page"; return 1; }
+		"$kvasir" trace report -f folded "$record" >"$page" &&
+			waited "$kind" "$record" "$page" || return
+	done
+}
+
+# The stacks of recording $2 in $3 add up to the time of the hops of $1.
+waited() {
+	python3 - "$@" <<'END'
+import json, sys
+kind, record, folded = sys.argv[1:]
+hops = "doorbell wake backend device publish interrupt entry".split()
+series = [s for q in json.load(open(record))["queues"] for s in q["series"]]
+shown = hops if kind == "path" else ["device"]
+lines = [line.rsplit(" ", 1) for line in open(folded)]
+assert lines and all(3 <= len(s.split(";")) <= 4 for s, _ in lines), lines
+assert sum(int(n) for _, n in lines) == sum(s["sum"] for s in series if s["what"] in shown)
+END
+}
+
 named() {
-	tracer exits exits --vm "$guest" --by addr --json || return
+	tracer exits exits --vm "$guest" --by addr --json &&
+		tracer live path --vm "$guest" --format html || return
 	sleep 3
 	stop_tracers || return
+	grep -q 'class="h"' "$ktap_tmp/live.json" || return
 	python3 - "$ktap_tmp/exits.json" "$guest" <<'END'
 import json, sys
 t = json.load(open(sys.argv[1]))
@@ -207,7 +240,7 @@ assert sum(r["blocked_ns"] + r["poll_ns"] for r in halted) > 0, halted
 END
 }
 
-plan 10
+plan 11
 check "tracers of paths, disks and cards" start_tracers
 check "a guest that reads and pings" start_guest
 check "they end" stop_tracers
@@ -217,5 +250,6 @@ check "both queues of the card" both_ways
 check "sizes and latencies of the disk" sizes
 check "frames of the card" frames
 check "slices of recordings add up to the whole" when
-check "the doorbell's queue by its name, and the parts of the time" named
+check "pages, stacks and no difference from itself" charts
+check "a page as it is traced, the doorbell's queue by its name, parts of the time" named
 finish
