@@ -35,12 +35,13 @@ struct queues_series series SEC(".maps");
 struct queues_empty_series empty_series SEC(".maps");
 struct queues_slow slow SEC(".maps");
 
+/* Which number a queue has: entered last, so that who finds it finds all of it. */
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct queue_state);
-} empty_queue SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, QUEUES_MAX);
+	__type(key, __u64);
+	__type(value, __u32);
+} numbers SEC(".maps");
 
 struct req_key {
 	__u32 queue, head;
@@ -72,23 +73,32 @@ static __always_inline __u64 read_ptr(__u64 addr)
 
 /* ---- queues ---- */
 
+static __always_inline struct queue_state *queue_known(__u64 key)
+{
+	__u32 *n = bpf_map_lookup_elem(&numbers, &key);
+
+	return n ? bpf_map_lookup_elem(&queues, n) : NULL;
+}
+
 static struct queue_state *queue_add(__u64 key, __u32 pid, __u32 type)
 {
-	struct queue_state *q;
-	__u32 zero = 0;
+	__u32 n = __sync_fetch_and_add(&n_queues, 1);
+	struct queue_state *q = bpf_map_lookup_elem(&queues, &n);
 
-	q = bpf_map_lookup_elem(&empty_queue, &zero);
-	if (!q || bpf_map_update_elem(&queues, &key, q, BPF_NOEXIST))
-		return bpf_map_lookup_elem(&queues, &key);
-	q = bpf_map_lookup_elem(&queues, &key);
-	if (!q)
+	if (!q) {
+		__sync_fetch_and_add(&n_queues, -1);
 		return NULL;
-	q->number = __sync_fetch_and_add(&n_queues, 1);
+	}
+	q->number = n;
+	q->index = key;
 	q->pid = pid;
-	/* Last: who sees it on another CPU may use the others. */
-	barrier();
 	q->type = type;
-	return q;
+	if (!bpf_map_update_elem(&numbers, &key, &n, BPF_NOEXIST))
+		return q;
+	/* Another CPU was faster, or all is full. The number is the next one's ... */
+	__sync_val_compare_and_swap(&n_queues, n + 1, n);
+	/* ... unless one behind it is in use. */
+	return queue_known(key);
 }
 
 /* The queue of @dev that was not seen before, if it is wanted. */
@@ -106,62 +116,45 @@ static struct queue_state *queue_new(__u64 dev, __u64 key)
 	return q;
 }
 
-/*
- * Another CPU is adding the queue, and has some instructions left to do, unless
- * it is interrupted: a look or two, and the event is not lost.
- */
-#define LOOKS 256
-
-static bool queue_ready(const struct queue_state *q)
-{
-	int i;
-
-	for (i = 0; i < LOOKS; i++)
-		if (*(const volatile __u32 *)&q->type)
-			return true;
-	return false;
-}
-
-/* The state of the queue at @vq and its key, or NULL if it is not traced. */
-static struct queue_state *queue_of(__u64 vq, __u64 *key)
+/* The state of the queue at @vq, or NULL if it is not traced. */
+static struct queue_state *queue_of(__u64 vq)
 {
 	struct queue_state *q;
-	__u64 dev;
+	__u64 dev, key;
 
 	if (!enabled)
 		return NULL;
 	dev = read_ptr(vq + where.vq_dev);
-	*key = (__u64)read_u32(dev + where.dev_id) << 32 |
-	       read_u32(vq + where.vq_index);
-	q = bpf_map_lookup_elem(&queues, key);
-	if (!q)
-		q = queue_new(dev, *key);
-	/* Two may add it at once: either may get it from the other. */
-	if (!q || queue_ready(q))
-		return q;
-	count(&lost.queues_new);
-	return NULL;
+	key = (__u64)read_u32(dev + where.dev_id) << 32 |
+	      read_u32(vq + where.vq_index);
+	q = queue_known(key);
+	return q ? q : queue_new(dev, key);
 }
 
 /* ---- the module ---- */
 
+/* When this thread left the guest for what it does now; 0: it runs none of @pid. */
+static __u64 left_guest(__u32 pid)
+{
+	struct thread *t = this_thread(0);
+	struct vcpu_state *v;
+
+	if (!t || t->vcpu >> 32 != pid)
+		return 0;
+	v = bpf_map_lookup_elem(&vcpus, &t->vcpu);
+	return v && v->open ? v->exit_ns : 0;
+}
+
 /* A kick or a frame: what wakes the worker. */
 static int woken(__u64 vq)
 {
-	__u64 now = bpf_ktime_get_ns(), key;
-	struct queue_state *q = queue_of(vq, &key);
-	struct vcpu_state *v;
-	struct thread *t;
+	__u64 now = bpf_ktime_get_ns();
+	struct queue_state *q = queue_of(vq);
 
-	if (!q || q->kick_ns)
+	if (!q || q->kicked || __sync_val_compare_and_swap(&q->kicked, 0, 1))
 		return 0;
-	q->exit_ns = 0;
-	t = want_path ? this_thread(0) : NULL;
-	if (t && t->vcpu >> 32 == q->pid) {
-		v = bpf_map_lookup_elem(&vcpus, &t->vcpu);
-		if (v && v->open)
-			q->exit_ns = v->exit_ns;
-	}
+	q->exit_ns = want_path ? left_guest(q->pid) : 0;
+	barrier();
 	q->kick_ns = now;
 	return 0;
 }
@@ -181,9 +174,9 @@ int on_ready(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/kvasir_service_begin")
 int on_begin(struct bpf_raw_tracepoint_args *ctx)
 {
-	__u64 now = bpf_ktime_get_ns(), key;
-	struct queue_state *q = queue_of(ctx->args[0], &key);
+	struct queue_state *q = queue_of(ctx->args[0]);
 	struct queue_trip t = {};
+	__u64 now;
 
 	if (!q)
 		return 0;
@@ -193,17 +186,22 @@ int on_begin(struct bpf_raw_tracepoint_args *ctx)
 					  (void *)(read_ptr(ctx->args[0] + where.vq_dev) +
 						   where.dev_backend));
 	q->services++;
-	q->begin_ns = now;
-	q->last_ns = now;
 	q->kicker = q->kick_ns;
 	/* Without a kick it is that of an earlier one. */
-	q->kicker_exit = q->kicker ? q->exit_ns : 0;
-	/* From here a kick is a new one. */
-	q->kick_ns = 0;
+	q->kicker_exit = 0;
+	barrier();
+	/* Whose kick is seen took the time before: no hop ends before it began. */
+	now = bpf_ktime_get_ns();
+	q->last_ns = now;
 	if (!q->kicker) {
 		q->unasked++;
 		return 0;
 	}
+	q->kicker_exit = q->exit_ns;
+	/* From here a kick is a new one. */
+	q->kick_ns = 0;
+	barrier();
+	q->kicked = 0;
 	t.queue = q->number;
 	t.at[STAGE_EXIT] = q->kicker_exit;
 	t.at[STAGE_KICK] = q->kicker;
@@ -220,7 +218,7 @@ static void call_end(struct queue_state *q, struct thread *t)
 		return;
 	t->calling = 0;
 	q->elsewhere++;
-	trip_end(&t->call.trip, STAGE_CALL);
+	trip_end(&t->call, STAGE_CALL);
 }
 
 /*
@@ -229,10 +227,8 @@ static void call_end(struct queue_state *q, struct thread *t)
 SEC("raw_tp/kvasir_service_end")
 int on_end(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct queue_state *q;
-	__u64 key;
+	struct queue_state *q = queue_of(ctx->args[0]);
 
-	q = queue_of(ctx->args[0], &key);
 	if (!q)
 		return 0;
 	if (q->first.at[STAGE_DONE]) {
@@ -241,7 +237,6 @@ int on_end(struct bpf_raw_tracepoint_args *ctx)
 		q->first.at[STAGE_DONE] = 0;
 	}
 	call_end(q, want_path ? this_thread(0) : NULL);
-	q->begin_ns = 0;
 	return 0;
 }
 
@@ -261,8 +256,8 @@ static void trip_init(struct queue_trip *t, struct queue_state *q, __u32 head)
 SEC("raw_tp/kvasir_req_issue")
 int on_issue(struct bpf_raw_tracepoint_args *ctx)
 {
-	__u64 now = bpf_ktime_get_ns(), vq = ctx->args[0], key;
-	struct queue_state *q = queue_of(vq, &key);
+	__u64 now = bpf_ktime_get_ns();
+	struct queue_state *q = queue_of(ctx->args[0]);
 	struct queue_trip t = {};
 	struct req_key rk = {};
 
@@ -303,8 +298,8 @@ static void received(struct queue_state *q, struct queue_trip *t, __u32 head,
 SEC("raw_tp/kvasir_req_complete")
 int on_complete(struct bpf_raw_tracepoint_args *ctx)
 {
-	__u64 now = bpf_ktime_get_ns(), vq = ctx->args[0], key;
-	struct queue_state *q = queue_of(vq, &key);
+	__u64 now = bpf_ktime_get_ns();
+	struct queue_state *q = queue_of(ctx->args[0]);
 	__s64 result = ctx->args[2];
 	struct queue_trip t = {}, *r;
 	struct req_key rk = {};
@@ -321,7 +316,7 @@ int on_complete(struct bpf_raw_tracepoint_args *ctx)
 		bpf_map_delete_elem(&reqs, &rk);
 		__sync_fetch_and_add(&q->depth, -1);
 		book_hop(&t, STAGE_ISSUE, STAGE_DONE, t.op);
-	} else if (q->type == 1 && !(__u32)key) {
+	} else if (q->type == 1 && !q->index) {
 		received(q, &t, rk.head, result);
 	} else {
 		count(&lost.unmatched);
@@ -339,8 +334,8 @@ int on_complete(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/kvasir_call")
 int on_call(struct bpf_raw_tracepoint_args *ctx)
 {
-	__u64 now = bpf_ktime_get_ns(), key;
-	struct queue_state *q = queue_of(ctx->args[0], &key);
+	__u64 now = bpf_ktime_get_ns();
+	struct queue_state *q = queue_of(ctx->args[0]);
 	struct thread *t;
 
 	if (!q)
@@ -354,8 +349,7 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 	t = want_path ? this_thread(BPF_LOCAL_STORAGE_GET_F_CREATE) : NULL;
 	if (t) {
 		call_end(q, t);
-		t->call.trip = q->first;
-		t->call.dev_queue = key;
+		t->call = q->first;
 		t->calling = (__u64)q->pid << 32 | 1;
 	} else {
 		trip_end(&q->first, STAGE_CALL);
@@ -370,10 +364,8 @@ SEC("raw_tp/kvasir_bad_chain")
 int on_bad_chain(struct bpf_raw_tracepoint_args *ctx)
 {
 	__u32 err = (__u8)ctx->args[2];
-	struct queue_state *q;
-	__u64 key;
+	struct queue_state *q = queue_of(ctx->args[0]);
 
-	q = queue_of(ctx->args[0], &key);
 	if (q && err < QUEUE_ERRORS)
 		count(&q->bad[err]);
 	return 0;
@@ -382,10 +374,8 @@ int on_bad_chain(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/kvasir_broken")
 int on_broken(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct queue_state *q;
-	__u64 key;
+	struct queue_state *q = queue_of(ctx->args[0]);
 
-	q = queue_of(ctx->args[0], &key);
 	if (q)
 		count(&q->broken);
 	return 0;

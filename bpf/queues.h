@@ -4,8 +4,9 @@
  * `io` and `net`, which read them.
  *
  * A queue is known by its device's number, which the module never uses again,
- * and its index. In the maps it has a number of its own, from 0 in order of
- * appearance.
+ * and its index. In the maps it has a number of its own, given in order of
+ * appearance. Of two CPUs that see a new queue at once each takes a number, and
+ * one of the two is wasted; so there are more numbers than queues.
  */
 #ifndef KVASIR_QUEUES_H
 #define KVASIR_QUEUES_H
@@ -14,9 +15,11 @@
 #include "include/hist.h"
 
 #define QUEUES_MAX	512
+#define QUEUES_NUMBERS	(2 * QUEUES_MAX)
 #define QUEUES_SERIES	2048	/* 9 KiB of kernel memory each */
 #define QUEUES_REQS	32768	/* in flight, of all queues */
 #define QUEUES_VCPUS	4096
+#define QUEUES_IRQS	8	/* on their way into one vCPU */
 #define QUEUES_SLOWEST	8
 
 /* Where a request is; the moments are kept in this order. */
@@ -73,11 +76,13 @@ struct queue_slow {
 
 #define QUEUE_ERRORS 16		/* enum kvs_chain_err, and more */
 
-/* Map "queues", by device number << 32 | index. */
+/*
+ * Map "queues", by number. Map "numbers" has the number for the device's << 32 |
+ * index; it is entered there when the rest is known.
+ */
 struct queue_state {
 	__u64 exit_ns, kick_ns;		/* of the first kick not served */
 	__u64 kicker_exit, kicker;	/* the same, of the service under way */
-	__u64 begin_ns;			/* of the service; 0 outside */
 	__u64 last_ns;			/* end of what the worker did before */
 	struct queue_trip first;	/* done before the others, not signalled */
 	__u64 issued, completed, failed;
@@ -87,7 +92,9 @@ struct queue_state {
 	__u64 posted;			/* interrupts that need no entry */
 	__u64 bad[QUEUE_ERRORS];	/* chains refused, by reason */
 	__u64 broken;
+	__u32 kicked;			/* somebody fills in the first kick */
 	__u32 number;
+	__u32 index;			/* in its device */
 	__u32 pid;			/* of the device's owner */
 	__u32 type;			/* 1 net, 2 blk */
 	__u32 depth;
@@ -103,10 +110,10 @@ struct queues_where {
 
 struct queues_lost {
 	__u64 queues_full;
-	__u64 queues_new;	/* events while another CPU was adding their queue */
 	__u64 series_full;
 	__u64 reqs_full;	/* requests not followed: too many in flight */
 	__u64 vcpus_full;
+	__u64 irqs_full;	/* not followed: too many on their way into a vCPU */
 	__u64 unmatched;	/* completions of requests not seen issued */
 	__u64 slow_busy;	/* trips not compared with the slowest */
 	__u64 storage;		/* no memory for a thread */

@@ -25,7 +25,7 @@ struct queues_empty_series {
 
 struct queues_slow {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, QUEUES_MAX);
+	__uint(max_entries, QUEUES_NUMBERS);
 	__type(key, __u32);
 	__type(value, struct queue_slow);
 };

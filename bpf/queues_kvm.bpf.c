@@ -7,17 +7,13 @@
 #include <bpf/bpf_core_read.h>
 #include "include/kvm_types.bpf.h"
 
-struct irq_key {
-	__u64 vcpu;
-	__u64 vector;
-};
-
+/* New ones are copies of it: they do not fit the stack. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, QUEUES_VCPUS);
-	__type(key, struct irq_key);
-	__type(value, struct irq);
-} irqs SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct vcpu_state);
+} empty_vcpu SEC(".maps");
 
 static __always_inline __u64 vcpu_key(__u64 addr)
 {
@@ -33,11 +29,25 @@ static __always_inline bool wanted(void)
 	       (!only_pid || only_pid == bpf_get_current_pid_tgid() >> 32);
 }
 
+static struct vcpu_state *vcpu_add(__u64 key)
+{
+	struct vcpu_state *v;
+	__u32 zero = 0;
+
+	v = bpf_map_lookup_elem(&empty_vcpu, &zero);
+	if (v)
+		bpf_map_update_elem(&vcpus, &key, v, BPF_NOEXIST);
+	v = bpf_map_lookup_elem(&vcpus, &key);
+	if (!v)
+		count(&lost.vcpus_full);
+	return v;
+}
+
 /* kvm_exit(struct kvm_vcpu *, u32 isa) */
 SEC("raw_tp/kvm_exit")
 int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct vcpu_state *v, new = {};
+	struct vcpu_state *v;
 	struct thread *t;
 	__u64 key;
 
@@ -45,20 +55,37 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	key = vcpu_key(ctx->args[0]);
 	v = bpf_map_lookup_elem(&vcpus, &key);
-	if (!v) {
-		bpf_map_update_elem(&vcpus, &key, &new, BPF_NOEXIST);
-		v = bpf_map_lookup_elem(&vcpus, &key);
-		if (!v) {
-			count(&lost.vcpus_full);
-			return 0;
-		}
-	}
+	if (!v)
+		v = vcpu_add(key);
+	if (!v)
+		return 0;
 	t = this_thread(BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (t)
 		t->vcpu = key;
 	v->exit_ns = bpf_ktime_get_ns();
 	v->open = 1;
 	return 0;
+}
+
+/* @trip is on its way into @v: see to it that the entry books it. */
+static void irq_add(struct vcpu_state *v, const struct queue_trip *trip,
+		    __u32 vector)
+{
+	struct irq *irq;
+	__u32 i, bit;
+
+	for (i = 0; i < QUEUES_IRQS; i++) {
+		bit = 1U << i;
+		if (v->claimed & bit || __sync_fetch_and_or(&v->claimed, bit) & bit)
+			continue;
+		irq = &v->irq[i];
+		irq->trip = *trip;
+		irq->vector = vector;
+		irq->in_guest = !v->open;
+		__sync_fetch_and_or(&v->accepted, bit);
+		return;
+	}
+	count(&lost.irqs_full);
 }
 
 /*
@@ -69,24 +96,20 @@ SEC("raw_tp/kvm_apic_accept_irq")
 int on_accept(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct thread *t = enabled ? this_thread(0) : NULL;
-	struct irq_key key = { .vector = (__u8)ctx->args[3] };
 	struct vcpu_state *v;
+	__u64 key;
 
 	if (!t || !t->calling)
 		return 0;
-	key.vcpu = t->calling >> 32 << 32 | (__u32)ctx->args[0];
+	key = t->calling >> 32 << 32 | (__u32)ctx->args[0];
 	t->calling = 0;
-	t->call.trip.at[STAGE_IRQ] = bpf_ktime_get_ns();
-	book_hop(&t->call.trip, STAGE_CALL, STAGE_IRQ, 0);
-	v = bpf_map_lookup_elem(&vcpus, &key.vcpu);
-	if (!v) {
-		/* It has not left the guest since the trace began. */
-		trip_end(&t->call.trip, STAGE_IRQ);
-		return 0;
-	}
-	t->call.in_guest = !v->open;
-	bpf_map_update_elem(&irqs, &key, &t->call, BPF_ANY);
-	v->waiting = key.vector + 1;
+	t->call.at[STAGE_IRQ] = bpf_ktime_get_ns();
+	book_hop(&t->call, STAGE_CALL, STAGE_IRQ, 0);
+	v = bpf_map_lookup_elem(&vcpus, &key);
+	if (v)
+		irq_add(v, &t->call, (__u8)ctx->args[3]);
+	else	/* It has not left the guest since the trace began. */
+		trip_end(&t->call, STAGE_IRQ);
 	return 0;
 }
 
@@ -95,62 +118,85 @@ SEC("raw_tp/kvm_inj_virq")
 int on_inject(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct thread *t = enabled ? this_thread(0) : NULL;
+	__u32 injected = (__u32)ctx->args[0] + 1;
 	struct vcpu_state *v;
 
 	if (!t || !t->vcpu)
 		return 0;
 	v = bpf_map_lookup_elem(&vcpus, &t->vcpu);
-	if (!v)
+	/* The same once more, if an entry was called off. */
+	if (!v || v->injected == injected)
 		return 0;
-	v->injected = (__u32)ctx->args[0] + 1;
+	v->injected = injected;
+	v->going = v->accepted;
 	v->ever = 1;
 	return 0;
 }
 
-static void posted(const struct irq *irq)
+/* @irq goes in with the entry of @v. Return: false if it waits for another one. */
+static bool irq_goes_in(const struct vcpu_state *v, struct irq *irq, __u64 now)
 {
 	struct queue_state *q;
-	__u64 key = irq->dev_queue;
 
-	q = bpf_map_lookup_elem(&queues, &key);
-	if (q)
-		count(&q->posted);
+	/* Of one that came after we looked at the clock the next entry is sure. */
+	if (irq->trip.at[STAGE_IRQ] > now)
+		return false;
+	if (v->ever && irq->vector + 1 != v->injected)
+		return false;
+	if (!v->ever && irq->in_guest) {
+		q = bpf_map_lookup_elem(&queues, &irq->trip.queue);
+		if (q)
+			count(&q->posted);
+		return true;
+	}
+	irq->trip.at[STAGE_ENTRY] = now;
+	book_hop(&irq->trip, STAGE_IRQ, STAGE_ENTRY, 0);
+	trip_end(&irq->trip, STAGE_ENTRY);
+	return true;
+}
+
+struct entry {
+	struct vcpu_state *v;
+	__u64 now;
+	__u32 going;
+};
+
+/* For bpf_loop(): the verifier looks at it once, not once for each of them. */
+static long irq_take(__u32 i, struct entry *e)
+{
+	struct vcpu_state *v = e->v;
+	__u32 bit;
+
+	i %= QUEUES_IRQS;
+	bit = 1U << i;
+	if (!(e->going & bit) || !irq_goes_in(v, &v->irq[i], e->now))
+		return 0;
+	__sync_fetch_and_and(&v->accepted, ~bit);
+	__sync_fetch_and_and(&v->claimed, ~bit);
+	return 0;
 }
 
 /* kvm_entry(struct kvm_vcpu *, ...) */
 SEC("raw_tp/kvm_entry")
 int on_entry(struct bpf_raw_tracepoint_args *ctx)
 {
-	__u64 now = bpf_ktime_get_ns();
-	struct irq_key key = {};
+	struct entry e = { .now = bpf_ktime_get_ns() };
 	struct vcpu_state *v;
-	struct irq *irq;
-	__u32 vector;
+	__u64 key;
 
 	if (!wanted())
 		return 0;
-	key.vcpu = vcpu_key(ctx->args[0]);
-	v = bpf_map_lookup_elem(&vcpus, &key.vcpu);
+	key = vcpu_key(ctx->args[0]);
+	v = bpf_map_lookup_elem(&vcpus, &key);
 	if (!v)
 		return 0;
 	v->open = 0;
 	/* Without injections, hardware delivers what was accepted. */
-	vector = v->ever ? v->injected : v->waiting;
-	if (!vector)
-		return 0;
+	e.going = v->ever ? v->going : v->accepted;
+	e.v = v;
+	if (e.going)
+		bpf_loop(QUEUES_IRQS, irq_take, &e, 0);
+	v->going = 0;
 	v->injected = 0;
-	v->waiting = 0;
-	key.vector = vector - 1;
-	irq = bpf_map_lookup_elem(&irqs, &key);
-	if (!irq)
-		return 0;
-	if (!v->ever && irq->in_guest) {
-		posted(irq);
-	} else {
-		irq->trip.at[STAGE_ENTRY] = now;
-		book_hop(&irq->trip, STAGE_IRQ, STAGE_ENTRY, 0);
-		trip_end(&irq->trip, STAGE_ENTRY);
-	}
-	bpf_map_delete_elem(&irqs, &key);
 	return 0;
 }

@@ -16,19 +16,33 @@ extern bool enabled;
 extern struct queues_lost lost;
 
 struct queues_queues {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, QUEUES_MAX);
-	__type(key, __u64);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, QUEUES_NUMBERS);
+	__type(key, __u32);
 	__type(value, struct queue_state);
 };
 
-/* A vCPU, by its process and number; written by the thread that runs it. */
+/* An interrupt on its way into a guest. */
+struct irq {
+	struct queue_trip trip;
+	__u32 vector;
+	__u32 in_guest;		/* the vCPU was in guest mode when it came */
+};
+
+/*
+ * A vCPU, by its process and number; written by the thread that runs it. Interrupts
+ * come from any thread: it claims one of @irq by its bit in @claimed, and says by
+ * that in @accepted that it is filled in. The vCPU's thread takes both back.
+ */
 struct vcpu_state {
 	__u64 exit_ns;
 	__u32 open;		/* outside the guest */
 	__u32 injected;		/* vector + 1, to go in with the next entry */
+	__u32 going;		/* @accepted then */
 	__u32 ever;		/* an injection was seen: no posted interrupts */
-	__u32 waiting;		/* vector + 1 accepted last */
+	__u32 claimed;
+	__u32 accepted;
+	struct irq irq[QUEUES_IRQS];
 };
 
 struct queues_vcpus {
@@ -38,17 +52,10 @@ struct queues_vcpus {
 	__type(value, struct vcpu_state);
 };
 
-/* An interrupt on its way into a guest. */
-struct irq {
-	struct queue_trip trip;
-	__u64 dev_queue;	/* key of map "queues" */
-	__u64 in_guest;		/* the vCPU was in guest mode when it came */
-};
-
 /* What a thread is at: the vCPU it runs, or the call it makes. */
 struct thread {
 	__u64 vcpu;
-	struct irq call;
+	struct queue_trip call;
 	__u64 calling;
 };
 

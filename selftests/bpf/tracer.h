@@ -138,12 +138,11 @@ static inline void output(struct tracer *t, char *buf, size_t size)
 /* Wait for the end and parse. */
 static inline void finish_json(struct tracer *t)
 {
-	static char buf[4 << 20];
-
 	ASSERT_EQ(finish(t), 0);
-	output(t, buf, sizeof(buf));
-	t->json = json_tokener_parse(buf);
-	ASSERT(t->json, "not JSON: %.200s", buf);
+	rewind(t->out);
+	t->json = json_object_from_fd(fileno(t->out));
+	ASSERT(t->json, "not JSON: %s", json_util_get_last_err());
+	fclose(t->out);
 }
 
 /* End the trace and parse. */
@@ -292,6 +291,60 @@ static inline void expect_no_loss(struct tracer *t, const char *but)
 		EXPECT(!json_object_get_uint64(val), "%s: %s", key,
 		       json_object_get_string(val));
 	}
+}
+
+/* The same trace in every form: all see the same events. */
+struct tracers {
+	struct tracer json, table, prom;
+};
+
+#define START_ALL(t, verb, ...) do {					\
+	if (geteuid())							\
+		SKIP("needs root");					\
+	SPAWN_VERB(&(t)->json, verb, NULL, "--json", __VA_ARGS__);	\
+	SPAWN_VERB(&(t)->table, verb, NULL, __VA_ARGS__);		\
+	SPAWN_VERB(&(t)->prom, verb, NULL, "--prometheus", "-",		\
+		   __VA_ARGS__);					\
+	wait_ready(&(t)->json);						\
+	wait_ready(&(t)->table);					\
+	wait_ready(&(t)->prom);						\
+} while (0)
+
+static inline void stop_all(struct tracers *t)
+{
+	stop(&t->json);
+	kill(t->table.pid, SIGINT);
+	kill(t->prom.pid, SIGINT);
+	EXPECT_EQ(finish(&t->table), 0);
+	EXPECT_EQ(finish(&t->prom), 0);
+}
+
+/* Does a line of what @t printed begin with @text? */
+static inline bool has_line(struct tracer *t, const char *text)
+{
+	size_t size = 0, n = strlen(text);
+	bool found = false;
+	char *line = NULL;
+
+	rewind(t->out);
+	while (!found && getline(&line, &size, t->out) >= 0)
+		found = !strncmp(line, text, n);
+	free(line);
+	return found;
+}
+
+/* @n losses of kind @key, whose line in the table says @text, in every form. */
+static inline void expect_lost(struct tracers *t, const char *key,
+			       const char *text, uint64_t n)
+{
+	char line[128];
+
+	EXPECT_EQ(num(get(t->json.json, "losses"), key), n);
+	snprintf(line, sizeof(line), "lost: %lu %s", n, text);
+	EXPECT(has_line(&t->table, line), "no line \"%s\" in the table", line);
+	snprintf(line, sizeof(line), "kvasir_trace_lost_total{kind=\"%s\"} %lu\n",
+		 key, n);
+	EXPECT(has_line(&t->prom, line), "no such metric: %s", line);
 }
 
 /* A return that did not occur has no key. */

@@ -91,7 +91,9 @@ static inline unsigned int tiny_hypercalls(const struct tiny_load *load)
 	return load->hypercall;
 }
 
-static inline void tiny_create(struct tiny_vm *vm, unsigned int vcpus)
+/* @irqchip: interrupt controllers, and so HLT that waits in the kernel */
+static inline void tiny_create_with(struct tiny_vm *vm, unsigned int vcpus,
+				    bool irqchip)
 {
 	struct kvm_userspace_memory_region mem = { .memory_size = TINY_MEM };
 	unsigned int i;
@@ -103,6 +105,8 @@ static inline void tiny_create(struct tiny_vm *vm, unsigned int vcpus)
 	ASSERT(vm->fd >= 0, "KVM_CREATE_VM: %s", strerror(errno));
 	/* VMX without unrestricted guests needs them for real mode. */
 	ASSERT_OK(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000UL));
+	if (irqchip)
+		ASSERT_OK(ioctl(vm->fd, KVM_CREATE_IRQCHIP));
 	vm->mem = mmap(NULL, TINY_MEM, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT(vm->mem != MAP_FAILED, "mmap: %s", strerror(errno));
@@ -121,6 +125,11 @@ static inline void tiny_create(struct tiny_vm *vm, unsigned int vcpus)
 			      MAP_SHARED, v->fd, 0);
 		ASSERT(v->run != MAP_FAILED, "mmap: %s", strerror(errno));
 	}
+}
+
+static inline void tiny_create(struct tiny_vm *vm, unsigned int vcpus)
+{
+	tiny_create_with(vm, vcpus, false);
 }
 
 /* Make the next runs of vCPU @i do @load. */

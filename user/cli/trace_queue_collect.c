@@ -43,25 +43,22 @@ static int collect_queues(struct queue_trace *t, const struct queue_maps *maps)
 {
 	uint64_t key, *last = NULL;
 	struct queue_trace_queue *q;
-	struct queue_state state;
+	uint32_t number;
 
-	while (!bpf_map_get_next_key(maps->queues, last, &key)) {
+	while (!bpf_map_get_next_key(maps->numbers, last, &key)) {
 		last = &key;
-		if (bpf_map_lookup_elem(maps->queues, &key, &state))
-			return -errno;
-		if (!state.type)
-			continue;	/* just coming up */
 		q = queue_trace_grow(t);
 		if (!q)
 			return -ENOMEM;
-		q->state = state;
+		if (bpf_map_lookup_elem(maps->numbers, &key, &number) ||
+		    bpf_map_lookup_elem(maps->queues, &number, &q->state) ||
+		    bpf_map_lookup_elem(maps->slow, &number, &q->slow))
+			return -errno;
 		q->state.backend[sizeof(q->state.backend) - 1] = 0;
 		q->dev = key >> 32;
 		q->index = key;
-		trace_vm_name(state.pid, q->name, sizeof(q->name));
-		trace_vm_comm(state.pid, q->comm, sizeof(q->comm));
-		if (bpf_map_lookup_elem(maps->slow, &state.number, &q->slow))
-			return -errno;
+		trace_vm_name(q->state.pid, q->name, sizeof(q->name));
+		trace_vm_comm(q->state.pid, q->comm, sizeof(q->comm));
 	}
 	return 0;
 }

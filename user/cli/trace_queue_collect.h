@@ -7,7 +7,7 @@
 
 /* File descriptors. */
 struct queue_maps {
-	int queues, slow, series;
+	int numbers, queues, slow, series;
 };
 
 /* The module's counters at one moment. */

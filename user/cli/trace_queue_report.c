@@ -52,10 +52,10 @@ const struct trace_loss_key queue_losses[] = {
 #define LOSS(member, text) \
 	{ #member, offsetof(struct queue_trace, lost.member), text }
 	LOSS(queues_full, "events of queues beyond what there is room for"),
-	LOSS(queues_new, "events of queues just coming up"),
 	LOSS(series_full, "values that found no free histogram"),
 	LOSS(reqs_full, "requests not followed: too many in flight"),
 	LOSS(vcpus_full, "exits of vCPUs beyond what there is room for"),
+	LOSS(irqs_full, "interrupts not followed into the guest: too many at once"),
 	LOSS(unmatched, "completions of requests begun before the trace"),
 	LOSS(slow_busy, "requests not compared with the slowest"),
 	LOSS(storage, "events without memory for their thread"),

@@ -100,6 +100,7 @@ static int snapshot(struct trace_source *source, struct queue_trace *t)
 {
 	const struct options *o = (struct options *)source;
 	const struct queue_maps maps = {
+		.numbers = bpf_map__fd(o->skel->maps.numbers),
 		.queues = bpf_map__fd(o->skel->maps.queues),
 		.slow = bpf_map__fd(o->skel->maps.slow),
 		.series = bpf_map__fd(o->skel->maps.series),
