@@ -162,11 +162,12 @@ static struct exits_vcpu *entry_slow(__u64 addr, struct exits_vcpu *v)
 	/* It was another process's. */
 	if (!wanted(tgid))
 		return NULL;
+	v = life_begin(addr, tgid);
+	if (!v)
+		return NULL;
 	if (exits)
 		count(&lost.cut_at_start);
-	v = life_begin(addr, tgid);
-	if (v)
-		compare_counts(v, exits);
+	compare_counts(v, exits);
 	return NULL;
 }
 

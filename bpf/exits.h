@@ -14,7 +14,7 @@
 #include <linux/types.h>
 #include "include/hist.h"
 
-#define EXITS_LIVES		4096
+#define EXITS_LIVES		4096	/* default; 16 times as many fit a key */
 #define EXITS_SERIES		2048	/* default; 9 KiB of kernel memory each */
 #define EXITS_RETURNS		1024
 
@@ -174,7 +174,7 @@ struct exits_return_key {
 
 /* Everything that happened but is not in a series, or only half. */
 struct exits_lost {
-	__u64 vcpus_full;	/* exits of vCPUs beyond EXITS_LIVES */
+	__u64 vcpus_full;	/* exits of vCPUs that found no free life */
 	__u64 series_full;	/* exits that found no free series */
 	__u64 returns_full;
 	__u64 subs_full;	/* exits whose address, MSR, ... found no room */

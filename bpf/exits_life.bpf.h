@@ -9,6 +9,7 @@
 #include "exits_book.bpf.h"
 
 const volatile __s32 only_vcpu = -1;	/* -1: all of them */
+const volatile __u32 room_lives = EXITS_LIVES;
 
 bool thread_has_many;	/* vCPUs: then the last one is noted at every entry */
 __u32 last_life;
@@ -101,7 +102,7 @@ static struct exits_vcpu *life_begin(__u64 addr, __u32 tgid)
 			book_untimed(v);
 		v->addr = 0;
 	}
-	if (last_life >= EXITS_LIVES - 1)
+	if (last_life >= room_lives - 1)
 		goto full;
 	n = __sync_fetch_and_add(&last_life, 1) + 1;
 	v = state_of(n);
@@ -119,8 +120,10 @@ static struct exits_vcpu *life_begin(__u64 addr, __u32 tgid)
 	thread_runs(v, bpf_get_current_pid_tgid());
 	return v;
 full:
-	/* No room for this one: nor may it count for the one before. */
+	/* No room for this one: nor may it count for one before, here or there. */
 	bpf_map_delete_elem(&vcpus, &addr);
+	bpf_task_storage_delete(&running, bpf_get_current_task_btf());
+	thread_has_many = true;
 	return NULL;
 }
 

@@ -210,7 +210,8 @@ static int collect_series(struct trace *t, const struct trace_maps *maps,
 
 /*
  * The VM for returns of a process of which no exit was seen before: its only
- * VM, or else one that stands for the process.
+ * VM, or else one that stands for the process. If there was no room for some
+ * vCPUs, the one we know may not be the only one.
  */
 static struct trace_vm *vm_of_process(struct trace *t, uint32_t pid)
 {
@@ -227,7 +228,7 @@ static struct trace_vm *vm_of_process(struct trace *t, uint32_t pid)
 		only = &t->vm[i];
 		n++;
 	}
-	if (n == 1)
+	if (n == 1 && !t->lost.vcpus_full)
 		return only;
 	vm = append(&t->vm, &t->n_vms, sizeof(*vm));
 	if (!vm)

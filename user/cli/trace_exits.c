@@ -172,6 +172,22 @@ static void choose_programs(struct exits_bpf *s, const struct options *o,
 	trace_defer(optional, OPTIONAL);
 }
 
+/* How much the maps hold: as --room and --series say. */
+static int choose_room(struct exits_bpf *s, const struct options *o)
+{
+	struct bpf_map *const maps[] = {
+		s->maps.states, s->maps.lives, s->maps.vcpus, s->maps.returns,
+		s->maps.subs, s->maps.rips, s->maps.series, s->maps.series_index,
+	};
+	int err = trace_set_room(&o->session, maps, sizeof(maps) / sizeof(maps[0]));
+
+	s->rodata->room_lives = bpf_map__max_entries(s->maps.lives);
+	if (err || !o->choice.series)
+		return err;
+	err = bpf_map__set_max_entries(s->maps.series, o->choice.series);
+	return err ? err : bpf_map__set_max_entries(s->maps.series_index, o->choice.series);
+}
+
 TRACE_OPENER(exits)
 
 /* Return: in the kernel, @optional filled in; or NULL with -errno in *@err. */
@@ -187,9 +203,7 @@ static struct exits_bpf *load(const struct options *o, const struct exits_where 
 	memcpy((void *)s->rodata->where, where, sizeof(s->rodata->where));
 	optional_programs(s, optional);
 	choose_programs(s, o, optional);
-	*err = bpf_map__set_max_entries(s->maps.series, o->choice.series);
-	if (!*err)
-		*err = bpf_map__set_max_entries(s->maps.series_index, o->choice.series);
+	*err = choose_room(s, o);
 	if (!*err)
 		*err = exits_bpf__load(s);
 	if (!*err)
@@ -252,10 +266,10 @@ static int snapshot(struct trace_source *source, struct trace *t)
 	};
 	struct utsname uts;
 
-	if (maps.last_life > EXITS_LIVES - 1)
-		maps.last_life = EXITS_LIVES - 1;
-	if (maps.n_series > o->choice.series)
-		maps.n_series = o->choice.series;
+	if (maps.last_life > skel->rodata->room_lives - 1)
+		maps.last_life = skel->rodata->room_lives - 1;
+	if (maps.n_series > bpf_map__max_entries(skel->maps.series))
+		maps.n_series = bpf_map__max_entries(skel->maps.series);
 	if (o->stopped > 0)
 		t->seconds = o->stopped - source->begin;
 	t->pid = o->session.pid;

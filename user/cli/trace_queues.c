@@ -51,6 +51,18 @@ static void choose_programs(struct queues_bpf *s, bool path)
 		bpf_program__set_autoload(kvm[i], path);
 }
 
+/* How much the maps hold: as --room says; of vCPUs nothing if it is not asked for. */
+static int choose_room(struct queues_bpf *s, const struct options *o, bool path)
+{
+	struct bpf_map *const maps[] = {
+		s->maps.numbers, s->maps.queues, s->maps.slow, s->maps.series,
+		s->maps.reqs, s->maps.vcpus,
+	};
+	int err = trace_set_room(&o->session, maps, sizeof(maps) / sizeof(maps[0]));
+
+	return err || path ? err : bpf_map__set_max_entries(s->maps.vcpus, 1);
+}
+
 /* Return: attached and counting, or NULL with the exit status in *@ret. */
 static struct queues_bpf *start(const struct options *o, bool path, int *ret)
 {
@@ -82,7 +94,9 @@ static struct queues_bpf *start(const struct options *o, bool path, int *ret)
 	memcpy((void *)&s->rodata->where, &where, sizeof(where));
 	choose_programs(s, path);
 	trace_defer(&ready, 1);
-	err = queues_bpf__load(s);
+	err = choose_room(s, o, path);
+	if (!err)
+		err = queues_bpf__load(s);
 	if (err)
 		*ret = trace_explain("cannot load the BPF program", err);
 	else if ((err = queues_bpf__attach(s)))

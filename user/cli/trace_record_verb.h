@@ -12,7 +12,7 @@
 /* Which exits, and room for how many histograms. */
 struct trace_exits_choice {
 	unsigned int vcpu;	/* UINT_MAX: all */
-	unsigned int series;
+	unsigned int series;	/* 0: as --room says */
 };
 
 #define TRACE_EXITS_OPTIONS(c)						\
@@ -26,13 +26,13 @@ struct trace_exits_choice {
 
 static inline void trace_exits_all(struct trace_exits_choice *c)
 {
-	*c = (struct trace_exits_choice){ UINT_MAX, EXITS_SERIES };
+	*c = (struct trace_exits_choice){ UINT_MAX, 0 };
 }
 
 /* Did anybody choose? */
 static inline bool trace_exits_chosen(const struct trace_exits_choice *c)
 {
-	return c->vcpu != UINT_MAX || c->series != EXITS_SERIES;
+	return c->vcpu != UINT_MAX || c->series;
 }
 
 /* Trace until the session ends, into @file. Return: exit status */

@@ -97,6 +97,20 @@ static int find_process(struct trace_session *s)
 	return 0;
 }
 
+int trace_set_room(const struct trace_session *s, struct bpf_map *const *maps,
+		   size_t n)
+{
+	uint32_t entries;
+	int err = 0;
+	size_t i;
+
+	for (i = 0; i < n && s->room && !err; i++) {
+		entries = (uint64_t)bpf_map__max_entries(maps[i]) * s->room / 100;
+		err = bpf_map__set_max_entries(maps[i], entries ? entries : 1);
+	}
+	return err;
+}
+
 static int print_all(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	(void)level;

@@ -9,6 +9,7 @@
 
 #include "trace_run.h"
 
+struct bpf_map;
 struct bpf_object;
 struct bpf_program;
 struct bpf_link;
@@ -30,6 +31,7 @@ struct trace_session {
 	unsigned int pid;	/* 0: everybody */
 	const char *vm;		/* ... or the process of this VM */
 	double seconds;		/* 0: until Ctrl-C */
+	unsigned int room;	/* entries of the maps, per cent of usual; 0: 100 */
 	bool verbose;
 	struct trace_cost cost;
 };
@@ -44,6 +46,10 @@ struct trace_session {
 	{ .name = "duration", .letter = 'd', .kind = OPT_CALL,		\
 	  .dst = &(s)->seconds, .fn = trace_take_duration, .arg = "SEC",	\
 	  .help = "end after so many seconds (default: at Ctrl-C)" },	\
+	{ .name = "room", .kind = OPT_UINT, .dst = &(s)->room, .min = 1,	\
+	  .max = 1600, .arg = "PERCENT",				\
+	  .help = "memory for more or fewer vCPUs, queues, ports,\n"	\
+		  "requests, ... than usual (default: 100)" },		\
 	{ .name = "verbose", .letter = 'v', .kind = OPT_FLAG,		\
 	  .dst = &(s)->verbose,						\
 	  .help = "print the messages of the BPF loader" }
@@ -65,6 +71,10 @@ int trace_take_interval(void *dst, const char *value);
  */
 int trace_session_run(struct trace_session *s,
 		      int (*fn)(struct trace_session *s, void *ctx), void *ctx);
+
+/* Before loading: make the @n @maps as large as --room says. 0 or -errno */
+int trace_set_room(const struct trace_session *s, struct bpf_map *const *maps,
+		   size_t n);
 
 /* Counting begins now. */
 void trace_session_begin(struct trace_session *s);
