@@ -250,30 +250,6 @@ TEST("attached in the middle: the exit begun before is left out, and said")
 	expect_no_loss(&t, " cut_at_start ");
 }
 
-TEST("a full map loses exits, and says how many")
-{
-	struct json_object *vm_json;
-	struct tiny_vm vm;
-	uint64_t lost, known;
-	struct tracer t;
-
-	tiny_create(&vm, 1);
-	START(&t, "-p", text_of(getpid()), "--series", "1");
-	/* First series: CPUID or a memory fault; the other finds no room. */
-	tiny_run(&vm, 0, &small);
-	stop(&t);
-	NEED_EXITS(&t);
-	vm_json = vm_of(&t, getpid(), 0);
-	ASSERT(vm_json, "not in the report");
-	lost = num(get(t.json, "losses"), "series_full");
-	known = small.cpuid + small.out + 1 + small.mmio + small.hlt;
-	EXPECT(lost, "no loss reported");
-	EXPECT(lost + num(vm_json, "exits") >= known,
-	       "%lu lost and %lu counted of at least %lu", lost,
-	       num(vm_json, "exits"), known);
-	expect_no_loss(&t, " series_full ");
-}
-
 TEST("control characters in a process name reach no output")
 {
 	static char buf[1 << 20];
@@ -364,6 +340,7 @@ TEST("wrong words on the command line are refused")
 		{ "-p", "99999999999999999999" }, { "-d", "0" }, { "-d", "nan" },
 		{ "-d", "1s" }, { "-d", "-1" }, { "-d", "" }, { "-d", "inf" },
 		{ "-d", "1e9" }, { "--series", "0" },
+		{ "--room", "0" }, { "--room", "1601" },
 		{ "--pids", "1" }, { "--json", "x" }, { "-d", NULL },
 	};
 	struct tracer t;

@@ -17,7 +17,7 @@
 
 #include "kvt.h"
 
-#define TINY_VCPUS	2
+#define TINY_VCPUS	48
 #define TINY_MEM	0x10000
 #define TINY_CODE	0x1000
 #define TINY_MMIO	0xd0000
@@ -194,6 +194,33 @@ static inline void tiny_run(struct tiny_vm *vm, unsigned int i,
 	tiny_set(vm, i, load);
 	while (tiny_step(&vm->vcpu[i]))
 		;
+}
+
+/* How many exits of the vCPU KVM itself has counted. */
+static inline uint64_t tiny_exits(const struct tiny_vcpu *v)
+{
+	int fd = ioctl(v->fd, KVM_GET_STATS_FD, NULL);
+	struct kvm_stats_header head;
+	struct kvm_stats_desc *desc;
+	uint64_t exits = 0;
+	size_t size, i;
+
+	ASSERT(fd >= 0, "KVM_GET_STATS_FD: %s", strerror(errno));
+	ASSERT_EQ(read(fd, &head, sizeof(head)), sizeof(head));
+	size = sizeof(*desc) + head.name_size;
+	desc = malloc(size);
+	ASSERT(desc, "out of memory");
+	for (i = 0; i < head.num_desc; i++) {
+		ASSERT_EQ(pread(fd, desc, size, (off_t)(head.desc_offset + i * size)),
+			  size);
+		if (!strcmp(desc->name, "exits"))
+			ASSERT_EQ(pread(fd, &exits, sizeof(exits),
+					(off_t)(head.data_offset + desc->offset)),
+				  sizeof(exits));
+	}
+	free(desc);
+	close(fd);
+	return exits;
 }
 
 static inline void tiny_destroy(struct tiny_vm *vm)
