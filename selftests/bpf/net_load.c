@@ -5,7 +5,8 @@
  *
  * Proven: frames and their sizes are counted exactly, both ways; drops come under
  * their reason, as many as were made, and no others; the same figures go out as
- * Prometheus' metrics, printed and served. The tracer starts first: it stays in the
+ * Prometheus' metrics, printed and served; a hundred cards that come and go are told
+ * apart and cost the tracer no memory. The tracer starts first: it stays in the
  * network namespace that sees the module's counters, the card gets one of its own.
  */
 #include <arpa/inet.h>
@@ -192,6 +193,55 @@ TEST("frames by size, and drops by reason, exactly")
 		     (uint64_t []){ SHORT, REFUSED, WILD, WILD });
 	expect_drops(rx, (const char *[]){ "drop-nobuf", NULL },
 		     (uint64_t []){ LARGE });
+	expect_no_loss(&t, NULL);
+}
+
+#define CARDS 100u
+
+static unsigned int frames_of(unsigned int card)
+{
+	return 1 + card % 6;
+}
+
+static void one_card(const struct kvt_nic_opts *o, unsigned int frames)
+{
+	uint8_t frame[300];
+	struct kvt_nic nic;
+
+	kvt_nic_open(&nic, o);
+	kvt_frame(frame, sizeof(frame), 0);
+	while (frames--)
+		ASSERT(kvt_nic_send(&nic, NULL, frame, sizeof(frame)), "cannot send");
+	ASSERT(kvt_nic_drain(&nic, MS), "transmit stuck");
+	kvt_nic_close(&nic);
+}
+
+TEST("T-02 cards that come and go by the hundred")
+{
+	struct kvt_nic_opts o = { .features = V1, .rx_buf = 2048 };
+	struct json_object *list, *q;
+	unsigned int i, n = 0;
+	uint64_t before;
+	struct tracer t;
+
+	START_VERB(&t, "net", "-p", text_of(getpid()));
+	before = memory_of(&t);
+	kvt_netns();
+	o.sock = kvt_tap("tap0", 0, HDR, 0);
+	for (i = 0; i < CARDS; i++)
+		one_card(&o, frames_of(i));
+	expect_memory(&t, before);
+	stop(&t);
+	list = get(t.json, "queues");
+	/* By number, so in their order. */
+	for (i = 0; (q = item(list, i)); i++) {
+		if (strcmp(json_object_get_string(get(q, "queue")), "tx0"))
+			continue;
+		EXPECT_EQ(num(q, "requests"), frames_of(n));
+		EXPECT_EQ(size_count(q, "sent", HDR + 300), frames_of(n));
+		n++;
+	}
+	EXPECT_EQ(n, CARDS);
 	expect_no_loss(&t, NULL);
 }
 

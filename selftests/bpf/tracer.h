@@ -347,6 +347,34 @@ static inline void expect_lost(struct tracers *t, const char *key,
 	EXPECT(has_line(&t->prom, line), "no such metric: %s", line);
 }
 
+/* What the tracer's process has in memory, in KiB. */
+static inline uint64_t memory_of(struct tracer *t)
+{
+	unsigned long long kib = 0;
+	char path[64], line[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", t->pid);
+	f = fopen(path, "re");
+	ASSERT(f, "%s: %s", path, strerror(errno));
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmRSS: %llu", &kib) == 1)
+			break;
+	fclose(f);
+	ASSERT(kib, "%s: no VmRSS", path);
+	return kib;
+}
+
+#define MEMORY_SLACK 1024	/* KiB: caches of the C library, nothing per guest */
+
+/* It needs no more than @before. */
+static inline void expect_memory(struct tracer *t, uint64_t before)
+{
+	uint64_t now = memory_of(t);
+
+	EXPECT(now <= before + MEMORY_SLACK, "%lu KiB grew to %lu", before, now);
+}
+
 /* A return that did not occur has no key. */
 static inline uint64_t returns(struct json_object *vm, const char *key)
 {
