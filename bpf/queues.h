@@ -20,6 +20,7 @@
 #define QUEUES_REQS	32768	/* in flight, of all queues */
 #define QUEUES_VCPUS	4096
 #define QUEUES_IRQS	8	/* on their way into one vCPU */
+#define QUEUES_IRQ_NS	5000000000ull	/* that it may take */
 #define QUEUES_SLOWEST	8
 
 /* Where a request is; the moments are kept in this order. */
@@ -113,7 +114,7 @@ struct queues_lost {
 	__u64 series_full;
 	__u64 reqs_full;	/* requests not followed: too many in flight */
 	__u64 vcpus_full;
-	__u64 irqs_full;	/* not followed: too many on their way into a vCPU */
+	__u64 irqs_full;	/* interrupts not followed into the guest */
 	__u64 unmatched;	/* completions of requests not seen issued */
 	__u64 slow_busy;	/* trips not compared with the slowest */
 	__u64 storage;		/* no memory for a thread */

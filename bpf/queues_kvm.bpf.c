@@ -113,21 +113,20 @@ int on_accept(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* kvm_inj_virq(u32 vector, ...) */
+/* kvm_inj_virq(u32 vector, bool soft, bool reinjected) */
 SEC("raw_tp/kvm_inj_virq")
 int on_inject(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct thread *t = enabled ? this_thread(0) : NULL;
-	__u32 injected = (__u32)ctx->args[0] + 1;
 	struct vcpu_state *v;
 
-	if (!t || !t->vcpu)
+	/* Once more the one before, which the guest could not take yet. */
+	if (!t || !t->vcpu || (__u8)ctx->args[2])
 		return 0;
 	v = bpf_map_lookup_elem(&vcpus, &t->vcpu);
-	/* The same once more, if an entry was called off. */
-	if (!v || v->injected == injected)
+	if (!v)
 		return 0;
-	v->injected = injected;
+	v->injected = (__u32)ctx->args[0] + 1;
 	v->going = v->accepted;
 	v->ever = 1;
 	return 0;
@@ -138,10 +137,10 @@ static bool irq_goes_in(const struct vcpu_state *v, struct irq *irq, __u64 now)
 {
 	struct queue_state *q;
 
-	/* Of one that came after we looked at the clock the next entry is sure. */
-	if (irq->trip.at[STAGE_IRQ] > now)
-		return false;
 	if (v->ever && irq->vector + 1 != v->injected)
+		return false;
+	/* Of one that came after we looked at the clock the next entry is sure. */
+	if (!v->ever && irq->trip.at[STAGE_IRQ] > now)
 		return false;
 	if (!v->ever && irq->in_guest) {
 		q = bpf_map_lookup_elem(&queues, &irq->trip.queue);
@@ -158,19 +157,27 @@ static bool irq_goes_in(const struct vcpu_state *v, struct irq *irq, __u64 now)
 struct entry {
 	struct vcpu_state *v;
 	__u64 now;
-	__u32 going;
+	__u32 waiting, going;	/* the latter are some of the former */
 };
 
 /* For bpf_loop(): the verifier looks at it once, not once for each of them. */
 static long irq_take(__u32 i, struct entry *e)
 {
 	struct vcpu_state *v = e->v;
+	struct irq *irq;
 	__u32 bit;
 
 	i %= QUEUES_IRQS;
+	irq = &v->irq[i];
 	bit = 1U << i;
-	if (!(e->going & bit) || !irq_goes_in(v, &v->irq[i], e->now))
+	if (!(e->waiting & bit))
 		return 0;
+	if (!(e->going & bit) || !irq_goes_in(v, irq, e->now)) {
+		/* A guest that was reset, say, forgets what waited. */
+		if (e->now < irq->trip.at[STAGE_IRQ] + QUEUES_IRQ_NS)
+			return 0;
+		count(&lost.irqs_full);
+	}
 	__sync_fetch_and_and(&v->accepted, ~bit);
 	__sync_fetch_and_and(&v->claimed, ~bit);
 	return 0;
@@ -192,9 +199,10 @@ int on_entry(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	v->open = 0;
 	/* Without injections, hardware delivers what was accepted. */
-	e.going = v->ever ? v->going : v->accepted;
+	e.waiting = v->accepted;
+	e.going = v->ever ? v->going : e.waiting;
 	e.v = v;
-	if (e.going)
+	if (e.waiting)
 		bpf_loop(QUEUES_IRQS, irq_take, &e, 0);
 	v->going = 0;
 	v->injected = 0;

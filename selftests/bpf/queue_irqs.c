@@ -7,7 +7,8 @@
  * of the same vector goes in as one interrupt.
  *
  * Proven: the entry is booked for all of them; those of another vector wait for
- * theirs; what has no room is counted as lost, in every form, and only that.
+ * theirs; what has no room, or waits in vain, is counted as lost, in every form, and
+ * only that.
  */
 #include "kvt_blk.h"
 #include "tracer.h"
@@ -48,11 +49,18 @@ static void guest_code(struct tiny_vm *vm)
 		vectors[VECTOR + i] = HANDLER;
 }
 
-static void guest_regs(struct tiny_vcpu *v)
+/* @open: to interrupts */
+static void guest_regs(struct tiny_vcpu *v, bool open)
 {
 	struct kvm_regs regs = {
-		.rip = TINY_CODE, .rsp = 0x8000, .rflags = 0x202,
+		.rip = TINY_CODE, .rsp = 0x8000, .rflags = open ? 0x202 : 2,
 	};
+
+	ASSERT_OK(ioctl(v->fd, KVM_SET_REGS, &regs));
+}
+
+static void guest_start(struct tiny_vcpu *v)
+{
 	struct kvm_lapic_state apic;
 	struct kvm_sregs sregs;
 	uint32_t on = 0x1ff;
@@ -62,7 +70,7 @@ static void guest_regs(struct tiny_vcpu *v)
 	sregs.cs.selector = 0;
 	sregs.ds.base = APIC;
 	ASSERT_OK(ioctl(v->fd, KVM_SET_SREGS, &sregs));
-	ASSERT_OK(ioctl(v->fd, KVM_SET_REGS, &regs));
+	guest_regs(v, true);
 	ASSERT_OK(ioctl(v->fd, KVM_GET_LAPIC, &apic));
 	memcpy(&apic.regs[0xf0], &on, sizeof(on));
 	ASSERT_OK(ioctl(v->fd, KVM_SET_LAPIC, &apic));
@@ -95,7 +103,7 @@ static void bed_open(struct bed *b)
 {
 	tiny_create_with(&b->vm, 1, true);
 	guest_code(&b->vm);
-	guest_regs(&b->vm.vcpu[0]);
+	guest_start(&b->vm.vcpu[0]);
 	kvt_disk_open(&b->disk, QUEUES, 64, V1, 4u << 20);
 	ASSERT(b->disk.ours, "not the module's node");
 	b->file = kvt_file(4 << 20);
@@ -206,4 +214,38 @@ TEST("T-04 more interrupts than there is room for")
 	expect_calls(&t.json, 0, QUEUES_IRQS + more + 1, QUEUES_IRQS + 1);
 	expect_lost(&t, "irqs_full", "interrupts", more);
 	expect_no_loss(&t.json, " irqs_full ");
+}
+
+TEST("T-02 interrupts that wait in vain make room again")
+{
+	const unsigned int vain = 3;
+	struct tracer t;
+	unsigned int i;
+	struct bed b;
+
+	bed_open(&b);
+	START_VERB(&t, "path", "-p", text_of(getpid()));
+	enter(&b);
+	/* One, to show that this KVM injects them. */
+	request(&b, 0);
+	enter(&b);
+	enter(&b);
+	guest_regs(&b.vm.vcpu[0], false);
+	enter(&b);
+	for (i = 0; i < vain; i++)
+		request(&b, 0);
+	kvt_sleep(QUEUES_IRQ_NS / 1000000 + 200);
+	enter(&b);
+	/* Now they go in, when nobody follows them any more. */
+	guest_regs(&b.vm.vcpu[0], true);
+	enter(&b);
+	enter(&b);
+	for (i = 0; i < QUEUES_IRQS; i++)
+		request(&b, 0);
+	enter(&b);
+	enter(&b);
+	stop(&t);
+	expect_calls(&t, 0, 1 + vain + QUEUES_IRQS, 1 + QUEUES_IRQS);
+	EXPECT_EQ(num(get(t.json, "losses"), "irqs_full"), vain);
+	expect_no_loss(&t, " irqs_full ");
 }

@@ -55,7 +55,7 @@ const struct trace_loss_key queue_losses[] = {
 	LOSS(series_full, "values that found no free histogram"),
 	LOSS(reqs_full, "requests not followed: too many in flight"),
 	LOSS(vcpus_full, "exits of vCPUs beyond what there is room for"),
-	LOSS(irqs_full, "interrupts not followed into the guest: too many at once"),
+	LOSS(irqs_full, "interrupts not followed into the guest: too many, or too late"),
 	LOSS(unmatched, "completions of requests begun before the trace"),
 	LOSS(slow_busy, "requests not compared with the slowest"),
 	LOSS(storage, "events without memory for their thread"),
