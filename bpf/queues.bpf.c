@@ -16,6 +16,7 @@
  * offsets that the command looked up in the module's type information.
  */
 #include "queues_book.bpf.h"
+#include "include/peek.bpf.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -54,23 +55,6 @@ struct {
 	__type(value, struct queue_trip);
 } reqs SEC(".maps");
 
-/* Four bytes or a pointer of the kernel's; 0 if they cannot be read. */
-static __always_inline __u32 read_u32(__u64 addr)
-{
-	__u32 v = 0;
-
-	bpf_probe_read_kernel(&v, sizeof(v), (void *)addr);
-	return v;
-}
-
-static __always_inline __u64 read_ptr(__u64 addr)
-{
-	__u64 v = 0;
-
-	bpf_probe_read_kernel(&v, sizeof(v), (void *)addr);
-	return v;
-}
-
 /* ---- queues ---- */
 
 static __always_inline struct queue_state *queue_known(__u64 key)
@@ -104,8 +88,8 @@ static struct queue_state *queue_add(__u64 key, __u32 pid, __u32 type)
 /* The queue of @dev that was not seen before, if it is wanted. */
 static struct queue_state *queue_new(__u64 dev, __u64 key)
 {
-	__u32 pid = read_u32(dev + where.dev_pid);
-	__u32 type = read_u32(read_ptr(dev + where.dev_ops) + where.ops_type);
+	__u32 type = peek(peek(dev + where.dev_ops) + where.ops_type);
+	__u32 pid = peek(dev + where.dev_pid);
 	struct queue_state *q;
 
 	if ((only_pid && pid != only_pid) || (only_type && type != only_type))
@@ -124,9 +108,8 @@ static struct queue_state *queue_of(__u64 vq)
 
 	if (!enabled)
 		return NULL;
-	dev = read_ptr(vq + where.vq_dev);
-	key = (__u64)read_u32(dev + where.dev_id) << 32 |
-	      read_u32(vq + where.vq_index);
+	dev = peek(vq + where.vq_dev);
+	key = peek(dev + where.dev_id) << 32 | (__u32)peek(vq + where.vq_index);
 	q = queue_known(key);
 	return q ? q : queue_new(dev, key);
 }
@@ -183,7 +166,7 @@ int on_begin(struct bpf_raw_tracepoint_args *ctx)
 	/* Until then there need not be one. */
 	if (!q->backend[0])
 		bpf_probe_read_kernel_str(q->backend, sizeof(q->backend),
-					  (void *)(read_ptr(ctx->args[0] + where.vq_dev) +
+					  (void *)(peek(ctx->args[0] + where.vq_dev) +
 						   where.dev_backend));
 	q->services++;
 	q->kicker = q->kick_ns;

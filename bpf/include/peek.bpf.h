@@ -8,7 +8,8 @@
  *
  * The programs are built for both. One object that asks at run time would do, if the
  * BPF loader did not look for a function it does not find among those of all
- * modules, for which it needs CAP_SYS_ADMIN.
+ * modules, for which it needs CAP_SYS_ADMIN. Of the files linked to one object only
+ * one may use this: bpftool 7.1 cannot link two that call a function of the kernel.
  */
 #ifndef KVASIR_PEEK_BPF_H
 #define KVASIR_PEEK_BPF_H

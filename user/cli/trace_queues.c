@@ -19,10 +19,12 @@
 #include "options.h"
 #include "output.h"
 #include "run.h"
+#include "trace_open.h"
 #include "trace_queue_collect.h"
 #include "trace_queues.h"
 #include "trace_record_verb.h"
 #include "queues.skel.h"
+#include "queues_cast.skel.h"
 
 /* The trace, too: its BPF programs are the source of counts. */
 struct options {
@@ -63,12 +65,56 @@ static int choose_room(struct queues_bpf *s, const struct options *o, bool path)
 	return err || path ? err : bpf_map__set_max_entries(s->maps.vcpus, 1);
 }
 
+TRACE_OPENER(queues)
+
+/* Return: in the kernel; or NULL with -errno in *@err. */
+static struct queues_bpf *load(const struct options *o, const struct queues_where *where,
+			       bool path, bool cast, int *err)
+{
+	struct queues_bpf *s = queues_open(cast);
+
+	if (!s) {
+		*err = -errno;
+		return NULL;
+	}
+	s->rodata->only_pid = o->session.pid;
+	s->rodata->only_type = o->counts.rec.type;
+	memcpy((void *)&s->rodata->where, where, sizeof(*where));
+	choose_programs(s, path);
+	*err = choose_room(s, o, path);
+	if (!*err)
+		*err = queues_bpf__load(s);
+	if (!*err)
+		return s;
+	queues_bpf__destroy(s);
+	return NULL;
+}
+
+/* Begin to count. Return: 0, or the exit status. */
+static int attach(struct queues_bpf *s)
+{
+	/* A module older than this command has no such tracepoint. */
+	const struct trace_optional ready = {
+		s->progs.on_ready, &s->links.on_ready,
+		"the wait of received frames for the worker is unknown",
+	};
+	int err;
+
+	trace_defer(&ready, 1);
+	err = queues_bpf__attach(s);
+	if (err)
+		return trace_explain("cannot attach to the tracepoints", err);
+	trace_attach(&ready, 1);
+	s->bss->enabled = true;
+	return 0;
+}
+
 /* Return: attached and counting, or NULL with the exit status in *@ret. */
 static struct queues_bpf *start(const struct options *o, bool path, int *ret)
 {
-	struct trace_optional ready;
 	struct queues_where where;
 	struct queues_bpf *s;
+	bool cast = trace_can_cast();
 	int err;
 
 	err = trace_queue_layout(&where);
@@ -79,35 +125,19 @@ static struct queues_bpf *start(const struct options *o, bool path, int *ret)
 		       out_error(EXIT_VMM, "type information: %s", strerror(-err));
 		return NULL;
 	}
-	s = queues_bpf__open();
+	s = load(o, &where, path, cast, &err);
+	/* Without a JIT the kernel has it, and no program can call it. */
+	if (!s && cast)
+		s = load(o, &where, path, false, &err);
 	if (!s) {
-		*ret = trace_explain("cannot open the BPF program", -errno);
-		return NULL;
-	}
-	/* A module older than this command has no such tracepoint. */
-	ready = (struct trace_optional){
-		s->progs.on_ready, &s->links.on_ready,
-		"the wait of received frames for the worker is unknown",
-	};
-	s->rodata->only_pid = o->session.pid;
-	s->rodata->only_type = o->counts.rec.type;
-	memcpy((void *)&s->rodata->where, &where, sizeof(where));
-	choose_programs(s, path);
-	trace_defer(&ready, 1);
-	err = choose_room(s, o, path);
-	if (!err)
-		err = queues_bpf__load(s);
-	if (err)
 		*ret = trace_explain("cannot load the BPF program", err);
-	else if ((err = queues_bpf__attach(s)))
-		*ret = trace_explain("cannot attach to the tracepoints", err);
-	if (err) {
-		queues_bpf__destroy(s);
 		return NULL;
 	}
-	trace_attach(&ready, 1);
-	s->bss->enabled = true;
-	return s;
+	*ret = attach(s);
+	if (!*ret)
+		return s;
+	queues_bpf__destroy(s);
+	return NULL;
 }
 
 static int snapshot(struct trace_source *source, struct queue_trace *t)
