@@ -193,6 +193,7 @@ TEST("what cannot be is refused, with the reason")
 	expect_refused(text, "\"counters\":{", "\"counters\":[],\"x\":{", "counters");
 	expect_refused(text, "\"what\":\"total\"", "\"what\":\"whole\"", "series");
 	expect_refused(text, "\"what\":\"total\"", "\"what\":\"depth\"", "order");
+	expect_refused(text, "\"what\":\"wake\"", "\"what\":\"doorbell\"", "order");
 	expect_refused(text, "\"op\":0", "\"op\":65536", "series");
 	expect_refused(text, "\"count\":", "\"count\":9", "sum up");
 	expect_refused(text, "\"max\":", "\"max\":99", "maximum");
