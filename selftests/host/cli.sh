@@ -146,6 +146,9 @@ trace record operand
 trace record exits path
 trace record path --vcpu 0
 trace record io --series 10
+trace record --room 801
+trace record net --room 801
+trace record --series 16385
 trace record net --slowest 3
 trace record path --format json
 trace record --output ''

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "trace_damage.h"
 #include "trace_sample.h"
 
 static char *write_text(const struct trace_record *rec, size_t *len)
@@ -19,13 +20,6 @@ static char *write_text(const struct trace_record *rec, size_t *len)
 	ASSERT_EQ(trace_file_write(f, rec), 0);
 	fclose(f);
 	return text;
-}
-
-static int parse(const char *text, struct trace_recording *rec, const char **why)
-{
-	memset(rec, 0, sizeof(*rec));
-	*why = NULL;
-	return trace_file_parse(text, strlen(text), rec, why);
 }
 
 static void expect_rows(const struct trace_rows *a, const struct trace_rows *b)
@@ -117,39 +111,15 @@ TEST("an empty trace and the largest numbers are read back")
 
 TEST("a file cut anywhere is refused")
 {
-	struct trace_recording back;
 	struct trace_record rec;
-	const char *why;
-	size_t len, cut;
+	size_t len;
 	char *text;
 
 	sample_record(&rec, 2, 4, 0.1, 5);
 	text = write_text(&rec, &len);
 	trace_record_free(&rec);
-	for (cut = 0; cut < len - 1; cut += 1 + len / 997) {
-		text[len - 2 - cut] = 0;
-		ASSERT_EQ(parse(text, &back, &why), -EINVAL);
-		ASSERT(why, "no reason");
-		trace_recording_free(&back);
-	}
+	expect_cut_refused(text, len, 997);
 	free(text);
-}
-
-/* @from of the text becomes @to; refused for the reason @want */
-static void expect_refused(const char *text, const char *from, const char *to,
-			   const char *want)
-{
-	const char *at = strstr(text, from), *why;
-	struct trace_recording back;
-	char *changed;
-
-	ASSERT(at, "no %s in the text", from);
-	ASSERT(asprintf(&changed, "%.*s%s%s", (int)(at - text), text, to,
-			at + strlen(from)) >= 0, "memory");
-	EXPECT_EQ(parse(changed, &back, &why), -EINVAL);
-	EXPECT(why && strstr(why, want), "%s -> %s: %s, not %s", from, to, why, want);
-	trace_recording_free(&back);
-	free(changed);
 }
 
 TEST("what cannot be is refused, with the reason")

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "queue_sample.h"
+#include "trace_damage.h"
 #include "trace_fake.h"
 
 /* Everything that a recording can hold is in it. */
@@ -38,13 +39,6 @@ static char *write_text(const struct queue_record *rec, size_t *len)
 	ASSERT_EQ(queue_file_write(f, rec), 0);
 	fclose(f);
 	return text;
-}
-
-static int parse(const char *text, struct trace_recording *rec, const char **why)
-{
-	memset(rec, 0, sizeof(*rec));
-	*why = NULL;
-	return trace_file_parse(text, strlen(text), rec, why);
 }
 
 /* What goes to stdout. To be freed */
@@ -126,39 +120,15 @@ TEST("a trace of nothing is read back")
 
 TEST("a file cut anywhere is refused")
 {
-	struct trace_recording back;
 	struct queue_record rec;
-	const char *why;
-	size_t len, cut;
+	size_t len;
 	char *text;
 
 	full_record(&rec, VIEW_PATH);
 	text = write_text(&rec, &len);
 	queue_record_free(&rec);
-	for (cut = 0; cut < len - 1; cut += 1 + len / 397) {
-		text[len - 2 - cut] = 0;
-		ASSERT_EQ(parse(text, &back, &why), -EINVAL);
-		ASSERT(why, "no reason");
-		trace_recording_free(&back);
-	}
+	expect_cut_refused(text, len, 397);
 	free(text);
-}
-
-/* @from of the text becomes @to; refused for the reason @want */
-static void expect_refused(const char *text, const char *from, const char *to,
-			   const char *want)
-{
-	const char *at = strstr(text, from), *why;
-	struct trace_recording back;
-	char *changed;
-
-	ASSERT(at, "no %s in the text", from);
-	ASSERT(asprintf(&changed, "%.*s%s%s", (int)(at - text), text, to,
-			at + strlen(from)) >= 0, "memory");
-	EXPECT_EQ(parse(changed, &back, &why), -EINVAL);
-	EXPECT(why && strstr(why, want), "%s -> %s: %s, not %s", from, to, why, want);
-	trace_recording_free(&back);
-	free(changed);
 }
 
 TEST("what cannot be is refused, with the reason")
@@ -241,7 +211,7 @@ static void expect_too_many(const char *key, const char *item, size_t n,
 
 TEST("more than a trace can have is refused, not stored")
 {
-	expect_too_many("\"queues\":[", "{}", QUEUES_MAX + 1, "]}");
+	expect_too_many("\"queues\":[", "{}", TRACE_FILE_ROOM * QUEUES_MAX + 1, "]}");
 	expect_too_many("\"queues\":[],\"slices\":[", "{}", TRACE_SLICES + 1,
 			"]}");
 	expect_too_many("\"queues\":[],\"slices\":[{\"end\":1,\"cells\":[", "{}",

@@ -6,6 +6,7 @@
 #include "options.h"
 #include "output.h"
 #include "run.h"
+#include "trace_file.h"
 #include "trace_record_verb.h"
 
 struct options {
@@ -55,6 +56,12 @@ int cmd_trace_record(int argc, char **argv)
 	ret = parse(argc, argv, &o, &kind);
 	if (ret != OPTS_GO)
 		return ret;
+	if (o.session.room > 100 * TRACE_FILE_ROOM)
+		return out_error(EXIT_USAGE, "--room %u: no more than %u can be recorded",
+				 o.session.room, 100 * TRACE_FILE_ROOM);
+	if (o.exits.series > TRACE_FILE_ROWS)
+		return out_error(EXIT_USAGE, "--series %u: no more than %u can be recorded",
+				 o.exits.series, TRACE_FILE_ROWS);
 	if (!strcmp(kind, "exits"))
 		return trace_record_exits(&o.session, &o.exits, o.file);
 	if (queue_record_init(&rec, kind))

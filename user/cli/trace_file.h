@@ -20,7 +20,8 @@
 #define TRACE_FILE_VERSION	1
 /* What a reader takes; far beyond what a trace holds. */
 #define TRACE_FILE_MAX		(256UL << 20)
-#define TRACE_FILE_ROWS		16384	/* of all vCPUs, 18 KiB each */
+#define TRACE_FILE_ROOM		8	/* times what a trace has room for by default */
+#define TRACE_FILE_ROWS		(TRACE_FILE_ROOM * EXITS_SERIES)
 
 /* What was recorded, of either kind. */
 struct trace_recording {

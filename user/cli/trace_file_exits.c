@@ -215,7 +215,7 @@ static void get_vm(struct file_reader *r, struct json_object *o, struct trace_vm
 	file_get_bytes(r, o, "name", vm->name, sizeof(vm->name), why);
 	vm->kvm = file_get_bool(r, o, "known", why);
 	n = file_get_list(r, o, "vcpus", &list, why);
-	if (n > EXITS_LIVES)
+	if (n > TRACE_FILE_ROOM * EXITS_LIVES)
 		file_refuse(r, "too many vCPUs");
 	vm->vcpu = file_make(r, n, sizeof(*vm->vcpu));
 	for (i = 0; i < n && !r->err; i++) {
@@ -230,7 +230,7 @@ static void get_vms(struct file_reader *r, struct json_object *root, struct trac
 	struct json_object *list;
 	size_t n = file_get_list(r, root, "vms", &list, "no virtual machines"), i;
 
-	if (n > 2 * EXITS_LIVES)
+	if (n > 2 * TRACE_FILE_ROOM * EXITS_LIVES)
 		file_refuse(r, "too many virtual machines");
 	t->vm = file_make(r, n, sizeof(*t->vm));
 	for (i = 0; i < n && !r->err; i++) {

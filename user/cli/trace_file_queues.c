@@ -181,7 +181,7 @@ static void get_series(struct file_reader *r, struct json_object *o,
 	struct queue_row *row, *before = q->n_rows ? &q->row[q->n_rows - 1] : NULL;
 	uint32_t what, op;
 
-	if (++r->rows > QUEUES_SERIES)
+	if (++r->rows > TRACE_FILE_ROOM * QUEUES_SERIES)
 		file_refuse(r, "too many series");
 	get_what(r, o, &what, &op, why);
 	if (before && (before->key.what > what ||
@@ -304,7 +304,7 @@ static void get_queues(struct file_reader *r, struct json_object *root,
 	size_t n, i;
 
 	n = file_get_list(r, root, "queues", &list, "no queues");
-	if (n > QUEUES_MAX)
+	if (n > TRACE_FILE_ROOM * QUEUES_MAX)
 		file_refuse(r, "too many queues");
 	t->queue = file_make(r, n, sizeof(*t->queue));
 	for (i = 0; i < n && !r->err; i++) {
