@@ -232,3 +232,18 @@ TEST("a trace of nothing, and the largest numbers, in every format")
 	}
 	free(rec);
 }
+
+TEST("requests go by the direction of their queue, whichever pair it is of")
+{
+	struct queue_trace_queue q = { .state.type = KVASIR_NET };
+	char op[16], name[32];
+
+	for (q.index = 0; q.index < 6; q.index++) {
+		bool rx = q.index % 2 == 0;
+
+		EXPECT(!strcmp(queue_op_name(&q, 0, op), rx ? "received" : "sent"),
+		       "queue %u: %s", q.index, queue_op_name(&q, 0, op));
+		EXPECT(!strncmp(queue_name(&q, name), rx ? "rx" : "tx", 2),
+		       "queue %u: %s", q.index, name);
+	}
+}
