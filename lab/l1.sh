@@ -235,17 +235,23 @@ emulator_fault() {
 # A command that failed by such a fault is run again, three times in all; each is
 # a line in "repeated", which check.sh counts as a skip.
 rm -f "$out/repeated"
-threads=
-[ "$accel" = kvm ] || threads=,thread=$([ -n "$icount" ] && echo single || echo multi)
-boot "$accel$threads"
-if [ "$threads" = ,thread=multi ]; then
+mode=$accel
+if [ "$accel" = tcg ]; then
+	mode+=,thread=$([ -n "$icount" ] && echo single || echo multi)
+	# Most of these faults come when what was translated is thrown away for
+	# want of room: the most QEMU allows, where there is memory for it.
+	[ "$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)" -lt $((mem + 4096)) ] ||
+		mode+=,tb-size=2047
+fi
+boot "$mode"
+if [ "$accel" = tcg ] && [ -z "$icount" ]; then
 	for _ in 1 2; do
 		[ "$status" != 0 ] || break
 		emulator_fault || break
 		say "L1: once again"
 		echo "L1 failed under QEMU $(kv_qemu_version "$emulator")$(
 			[ ! -s "$out/guests-died.txt" ] || echo ", a guest died")" >>"$out/repeated"
-		boot "$accel$threads"
+		boot "$mode"
 	done
 fi
 
