@@ -478,7 +478,9 @@ queue_recordings() {
 			run trace diff --json "$tmp/$kind" "$tmp/more" &&
 			python3 -m json.tool "$tmp/out" &&
 			run trace diff "$tmp/$kind" "$tmp/$kind" &&
-			grep -q 'no change in 1 series' "$tmp/out" || return
+			grep -q 'no change in 1 series' "$tmp/out" &&
+			grep -q '^lost in B: 7 ' "$tmp/out" &&
+			grep -q '^warning: .* of A and B miss' "$tmp/out" || return
 	done
 	recording 1000 >"$tmp/exits"
 	all 2 <<LINES && all 5 <<LINES2
@@ -510,6 +512,11 @@ recordings() {
 	run trace diff "$tmp/a" "$tmp/b" && grep -q 'msr .*+100.0% .* more$' "$tmp/out" &&
 		run trace diff "$tmp/a" "$tmp/a" && grep -q 'no change' "$tmp/out" &&
 		run trace diff --json "$tmp/a" "$tmp/b" && python3 -m json.tool "$tmp/out" || return
+	sed 's/"losses":{}/"losses":{"series_full":3}/' "$tmp/b" >"$tmp/lossy"
+	run trace diff "$tmp/a" "$tmp/b" && ! grep -q '^lost\|^warning' "$tmp/out" &&
+		run trace diff "$tmp/a" "$tmp/lossy" &&
+		grep -q '^lost in B: 3 exits not counted' "$tmp/out" &&
+		grep -q '^warning: .* of B miss' "$tmp/out" || return
 	all 4 <<LINES && all 5 <<LINES2
 trace report $tmp/nowhere
 trace report $tmp

@@ -5,7 +5,8 @@
  * Proven: runs of one kind are hardly ever called different; more requests, a
  * slower host device, larger requests and deeper queues are found, each as what it
  * is and where it is; queues are matched by name, type, order of devices and
- * index; hostile names harm neither table nor JSON.
+ * index; hostile names harm neither table nor JSON; a run that lost events is
+ * warned of.
  */
 #include <json-c/json.h>
 
@@ -221,15 +222,22 @@ TEST("one VM each: whatever they are called")
 	free(a);
 }
 
-/* @print to stdout. To be freed. */
-static char *print(const struct trace_diff *d, bool json)
+enum how {
+	PRINT_CHANGES,
+	PRINT_ALL,
+	PRINT_JSON,
+};
+
+/* What goes to stdout. To be freed. */
+static char *print(const struct trace_diff *d, enum how how)
 {
 	FILE *before = stdout;
 	size_t len;
 	char *text;
 
 	stdout = open_memstream(&text, &len);
-	EXPECT_EQ(json ? trace_diff_json(d) : trace_diff_table(d, true, true), 0);
+	EXPECT_EQ(how == PRINT_JSON ? trace_diff_json(d) :
+		  trace_diff_table(d, how == PRINT_ALL, true), 0);
 	fclose(stdout);
 	stdout = before;
 	ASSERT_EQ(strlen(text), len);
@@ -249,7 +257,7 @@ TEST("T-05 table and JSON, hostile names in them")
 		queue_sample_record(a, view, 12, 6, 0.5, 1);
 		queue_sample_record(b, view, 12, 6, 1, 2);
 		ASSERT_EQ(queue_diff(&d, a, b), 0);
-		text = print(&d, false);
+		text = print(&d, PRINT_ALL);
 		EXPECT(strstr(text, "a;b\"c\\\\d<script>&'\\x1b[31m"), "no name: %s",
 		       text);
 		EXPECT(strstr(text, view == VIEW_PATH ? "device     read" :
@@ -257,7 +265,7 @@ TEST("T-05 table and JSON, hostile names in them")
 		       "no reads: %s", text);
 		EXPECT(view == VIEW_PATH || strstr(text, "KiB"), "no sizes: %s", text);
 		free(text);
-		text = print(&d, true);
+		text = print(&d, PRINT_JSON);
 		root = json_tokener_parse(text);
 		ASSERT(root, "not JSON: %s", text);
 		queues = json_object_object_get(root, "queues");
@@ -284,19 +292,71 @@ TEST("empty runs, and runs of the largest numbers")
 
 	EXPECT_EQ(queue_diff(&d, a, b), 0);
 	EXPECT_EQ(d.n, 0);
-	free(print(&d, false));
+	free(print(&d, PRINT_ALL));
 	trace_diff_free(&d);
 	queue_sample_huge(b, VIEW_PATH);
 	EXPECT_EQ(queue_diff(&d, a, b), 0);
 	EXPECT_EQ(d.n, SAMPLE_QUEUES);
-	free(print(&d, true));
+	free(print(&d, PRINT_JSON));
 	trace_diff_free(&d);
 	queue_sample_huge(a, VIEW_PATH);
 	EXPECT_EQ(queue_diff(&d, a, b), 0);
 	EXPECT_EQ(d.n, SAMPLE_QUEUES);
-	free(print(&d, false));
+	free(print(&d, PRINT_ALL));
 	trace_diff_free(&d);
 	queue_record_free(a);
 	queue_record_free(b);
+	free(a);
+}
+
+/* ---- losses ---- */
+
+static void compare(struct trace_diff *d, const struct queue_record *a,
+		    const struct queue_record *b)
+{
+	ASSERT_EQ(queue_diff(d, a, b), 0);
+	ASSERT_EQ(d->n, SAMPLE_QUEUES);
+}
+
+/* Print, and look for @want, or that it is not there. */
+static void expect_text(const struct trace_diff *d, enum how how, const char *want,
+			bool there)
+{
+	char *text = print(d, how);
+
+	EXPECT(!!strstr(text, want) == there, "%s%s: %s", there ? "no " : "", want,
+	       text);
+	free(text);
+}
+
+TEST("a run that lost events is warned of, and only that")
+{
+	struct queue_record *a = calloc(2, sizeof(*a)), *b = a + 1;
+	struct trace_diff d;
+	int view;
+
+	for (view = VIEW_PATH; view <= VIEW_LOAD; view++) {
+		queue_sample_record(a, view, 2, 1, 0.1, 1);
+		queue_sample_record(b, view, 2, 1, 0.1, 1);
+		a->t.lost.unmatched = 0;
+		b->t.lost.unmatched = 0;
+		compare(&d, a, b);
+		expect_text(&d, PRINT_CHANGES, "lost", false);
+		trace_diff_free(&d);
+		b->t.lost.series_full = 17;
+		compare(&d, a, b);
+		expect_text(&d, PRINT_CHANGES,
+			    "lost in B: 17 values that found no free histogram\n"
+			    "warning: counts or percentiles of B miss", true);
+		expect_text(&d, PRINT_CHANGES, "lost in A", false);
+		trace_diff_free(&d);
+		a->t.about.recursion_misses = 2;
+		compare(&d, a, b);
+		expect_text(&d, PRINT_ALL, "lost in A: 2 events missed", true);
+		expect_text(&d, PRINT_ALL, "of A and B miss", true);
+		trace_diff_free(&d);
+		queue_record_free(a);
+		queue_record_free(b);
+	}
 	free(a);
 }

@@ -194,8 +194,8 @@ int trace_diff(struct trace_diff *d, const struct trace_record *a,
 
 	*d = (struct trace_diff){
 		.kind = &exits,
-		.run = { { a, &a->tl, a->t.seconds },
-			 { b, &b->tl, b->t.seconds } },
+		.run = { { a, &a->tl, a->t.seconds, trace_losses, &a->t },
+			 { b, &b->tl, b->t.seconds, trace_losses, &b->t } },
 	};
 	d->group = calloc(a->t.n_vms + b->t.n_vms + 1, sizeof(*d->group));
 	if (!d->group)

@@ -84,6 +84,8 @@ struct diff_run {
 	const void *record;
 	const struct trace_timeline *tl;
 	double seconds;
+	const struct trace_loss_key *losses;	/* of @trace */
+	const void *trace;
 };
 
 struct trace_diff {

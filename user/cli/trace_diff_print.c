@@ -155,6 +155,34 @@ static int print_group(const struct trace_diff *d, const struct diff_group *g,
 	return ret;
 }
 
+/* Which runs have something, for people. */
+static const char *runs(const bool has[2])
+{
+	return has[0] && has[1] ? "A and B" : has[0] ? "A" : "B";
+}
+
+/* What each run did not see, and what follows for all of the above. */
+static void print_losses(const struct trace_diff *d)
+{
+	const struct trace_loss_key *l;
+	bool lost[2] = { false, false };
+	uint64_t n;
+	int run;
+
+	for (run = 0; run < 2; run++) {
+		for (l = d->run[run].losses; l->key; l++) {
+			n = *trace_lost(l, d->run[run].trace);
+			if (!n)
+				continue;
+			printf("lost in %c: %" PRIu64 " %s\n", "AB"[run], n, l->text);
+			lost[run] = true;
+		}
+	}
+	if (lost[0] || lost[1])
+		printf("warning: counts or percentiles of %s miss what was lost\n",
+		       runs(lost));
+}
+
 int trace_diff_table(const struct trace_diff *d, bool all, bool wide)
 {
 	int ret = 0;
@@ -167,6 +195,7 @@ int trace_diff_table(const struct trace_diff *d, bool all, bool wide)
 	if (d->poisson)
 		printf("note: too short to see bursts: %s are taken to be independent\n",
 		       d->kind->events);
+	print_losses(d);
 	return ret ? ret : out_done();
 }
 
@@ -242,6 +271,22 @@ static struct json_object *json_group(struct json *j, const struct trace_diff *d
 	return o;
 }
 
+static struct json_object *json_losses(struct json *j, const struct trace_diff *d)
+{
+	struct json_object *o = json_new(j), *side;
+	const struct trace_loss_key *l;
+	int run;
+
+	for (run = 0; run < 2; run++) {
+		side = json_new(j);
+		for (l = d->run[run].losses; l->key; l++)
+			json_put_u64(j, side, l->key,
+				     *trace_lost(l, d->run[run].trace));
+		json_put(j, o, run ? "b" : "a", side);
+	}
+	return o;
+}
+
 int trace_diff_json(const struct trace_diff *d)
 {
 	struct json j = { false };
@@ -252,5 +297,6 @@ int trace_diff_json(const struct trace_diff *d)
 	for (i = 0; i < d->n; i++)
 		json_put_item(&j, list, json_group(&j, d, &d->group[i]));
 	json_put(&j, root, d->kind->groups, list);
+	json_put(&j, root, "losses", json_losses(&j, d));
 	return out_json(json_done(&j, root));
 }

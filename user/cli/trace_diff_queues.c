@@ -249,8 +249,8 @@ int queue_diff(struct trace_diff *d, const struct queue_record *a,
 
 	*d = (struct trace_diff){
 		.kind = &queues,
-		.run = { { a, &a->tl, a->t.about.seconds },
-			 { b, &b->tl, b->t.about.seconds } },
+		.run = { { a, &a->tl, a->t.about.seconds, queue_losses, &a->t },
+			 { b, &b->tl, b->t.about.seconds, queue_losses, &b->t } },
 	};
 	d->group = calloc(a->t.n + b->t.n + 1, sizeof(*d->group));
 	if (!d->group)
