@@ -5,12 +5,14 @@
  * Proven: runs of one kind are hardly ever called different; more requests, a
  * slower host device, larger requests and deeper queues are found, each as what it
  * is and where it is; queues are matched by name, type, order of devices and
- * index; hostile names harm neither table nor JSON; a run that lost events is
- * warned of.
+ * index; hostile names harm neither table nor JSON. Drops that differ are shown by
+ * reason, others are not, nor those that one run knows nothing of; a run that lost
+ * events is warned of.
  */
 #include <json-c/json.h>
 
 #include "queue_sample.h"
+#include "trace_damage.h"
 #include "trace_text.h"
 #include "../../user/cli/trace_diff.h"
 
@@ -309,13 +311,73 @@ TEST("empty runs, and runs of the largest numbers")
 	free(a);
 }
 
-/* ---- losses ---- */
+/* ---- drops and losses ---- */
+
+#define TX 2	/* the place of tx0 in the sample */
+
+/* As it is when read from the file that it was written to. */
+static void through_file(struct queue_record *rec)
+{
+	struct trace_recording back;
+	const char *why;
+	char *text;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	ASSERT_EQ(queue_file_write(f, rec), 0);
+	fclose(f);
+	ASSERT_EQ(parse(text, &back, &why), 0);
+	free(text);
+	queue_record_free(rec);
+	*rec = back.queues;
+}
+
+/* A trace of cards, @seconds long: what tx0 did not send, for two reasons. */
+static void net_run(struct queue_record *rec, double seconds, uint64_t lower,
+		    uint64_t header)
+{
+	uint64_t state = 7;
+	struct queue_trace t;
+	size_t i;
+
+	ASSERT_EQ(queue_record_init(rec, "net"), 0);
+	queue_sample_init(&t);
+	queue_sample_load(&t, 1, &state);
+	for (i = 0; i < t.n; i++)
+		queue_sample_counter(&t.queue[i], "kicks", 1);
+	queue_sample_counter(&t.queue[TX], "drop-lower", lower);
+	queue_sample_counter(&t.queue[TX], "drop-header", header);
+	queue_sample_look(rec, &t, seconds);
+	queue_trace_free(&t);
+	through_file(rec);
+}
 
 static void compare(struct trace_diff *d, const struct queue_record *a,
 		    const struct queue_record *b)
 {
 	ASSERT_EQ(queue_diff(d, a, b), 0);
 	ASSERT_EQ(d->n, SAMPLE_QUEUES);
+}
+
+/* The row of tx0's drops for @reason, or NULL. */
+static const struct diff_row *drop_of(const struct trace_diff *d, const char *reason)
+{
+	const struct diff_group *g = &d->group[TX];
+	size_t i;
+
+	for (i = g->n_rows - g->n_drops; i < g->n_rows; i++)
+		if (!strcmp(g->row[i].name, reason))
+			return &g->row[i];
+	return NULL;
+}
+
+/* Are there more or fewer drops of this kind? Of those there are. */
+static bool drop_changed(const struct trace_diff *d, const char *reason)
+{
+	const struct diff_row *row = drop_of(d, reason);
+
+	ASSERT(row, "no row %s", reason);
+	return row->changed[DIFF_RATE];
 }
 
 /* Print, and look for @want, or that it is not there. */
@@ -327,6 +389,118 @@ static void expect_text(const struct trace_diff *d, enum how how, const char *wa
 	EXPECT(!!strstr(text, want) == there, "%s%s: %s", there ? "no " : "", want,
 	       text);
 	free(text);
+}
+
+TEST("drops that differ are shown by reason, others are not")
+{
+	struct queue_record *a = calloc(2, sizeof(*a)), *b = a + 1;
+	struct trace_diff d;
+
+	net_run(a, 10, 100, 40);
+	net_run(b, 10, 300, 41);
+	compare(&d, a, b);
+	EXPECT(drop_changed(&d, "drop-lower"), "100 and 300 are the same");
+	EXPECT(!drop_changed(&d, "drop-header"), "40 and 41 are not the same");
+	EXPECT(!drop_of(&d, "errors"), "what neither dropped is compared");
+	expect_text(&d, PRINT_CHANGES, "drop-lower  100  300     10     30  +200.0%  more\n",
+		    true);
+	expect_text(&d, PRINT_CHANGES, "drop-header", false);
+	expect_text(&d, PRINT_CHANGES, "note: when each drop was", true);
+	expect_text(&d, PRINT_ALL, "drop-header", true);
+	expect_text(&d, PRINT_ALL, "without the module's counters", false);
+	trace_diff_free(&d);
+	compare(&d, a, a);
+	expect_text(&d, PRINT_CHANGES, "\nno change in drops\n", true);
+	expect_text(&d, PRINT_CHANGES, "DROP", false);
+	trace_diff_free(&d);
+	queue_record_free(a);
+	queue_record_free(b);
+	free(a);
+}
+
+TEST("drops of runs that are not as long are compared by their rates")
+{
+	struct queue_record *a = calloc(2, sizeof(*a)), *b = a + 1;
+	struct trace_diff d;
+
+	net_run(a, 100, 1000, 200);
+	net_run(b, 10, 100, 200);
+	compare(&d, a, b);
+	EXPECT(!drop_changed(&d, "drop-lower"), "10/s and 10/s are not the same");
+	EXPECT(drop_changed(&d, "drop-header"), "2/s and 20/s are the same");
+	trace_diff_free(&d);
+	queue_record_free(a);
+	queue_record_free(b);
+	free(a);
+}
+
+TEST("new and gone drops; those that one run knows nothing of")
+{
+	struct queue_record *a = calloc(2, sizeof(*a)), *b = a + 1;
+	struct trace_diff d;
+
+	net_run(a, 10, 0, 70);
+	net_run(b, 10, 60, 0);
+	compare(&d, a, b);
+	expect_text(&d, PRINT_CHANGES, "-  new\n", true);
+	expect_text(&d, PRINT_CHANGES, "-100.0%  gone\n", true);
+	trace_diff_free(&d);
+	/* Refused chains are known all the same. */
+	b->t.queue[TX].counted = false;
+	b->t.queue[TX].state.bad[1] = 500;
+	b->t.counters_err = -EPERM;
+	compare(&d, a, b);
+	EXPECT_EQ(d.group[TX].n_drops, 1);
+	EXPECT(drop_changed(&d, "bad-chain:loop"), "0 and 500 are the same");
+	expect_text(&d, PRINT_CHANGES, "note: B without the module's counters", true);
+	expect_text(&d, PRINT_JSON, "\"counted\": false", true);
+	trace_diff_free(&d);
+	queue_record_free(a);
+	queue_record_free(b);
+	free(a);
+}
+
+/* Member @key of @o, which is there. */
+static struct json_object *member(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	ASSERT(json_object_object_get_ex(o, key, &v), "no %s", key);
+	return v;
+}
+
+TEST("JSON of drops and losses")
+{
+	struct queue_record *a = calloc(2, sizeof(*a)), *b = a + 1;
+	struct json_object *root, *drop;
+	struct trace_diff d;
+	char *text;
+
+	net_run(a, 10, 100, 0);
+	net_run(b, 20, 100, 0);
+	b->t.lost.series_full = 17;
+	compare(&d, a, b);
+	text = print(&d, PRINT_JSON);
+	root = json_tokener_parse(text);
+	ASSERT(root, "not JSON: %s", text);
+	drop = member(json_object_array_get_idx(member(root, "queues"), TX), "drops");
+	ASSERT_EQ(json_object_array_length(drop), 1);
+	drop = json_object_array_get_idx(drop, 0);
+	EXPECT(!strcmp(json_object_get_string(member(drop, "reason")), "drop-lower"),
+	       "reason");
+	EXPECT_EQ(json_object_get_int(member(member(drop, "a"), "count")), 100);
+	EXPECT_EQ(json_object_get_double(member(member(drop, "b"), "rate")), 5);
+	EXPECT(json_object_get_double(member(member(drop, "p"), "rate")) < DIFF_P, "p");
+	EXPECT_EQ(json_object_array_length(member(drop, "changed")), 1);
+	drop = member(root, "losses");
+	EXPECT_EQ(json_object_get_int(member(member(drop, "a"), "series_full")), 0);
+	EXPECT_EQ(json_object_get_int(member(member(drop, "b"), "series_full")), 17);
+	json_object_put(root);
+	free(text);
+	trace_diff_free(&d);
+	queue_record_free(a);
+	queue_record_free(b);
+	free(a);
 }
 
 TEST("a run that lost events is warned of, and only that")
@@ -354,6 +528,42 @@ TEST("a run that lost events is warned of, and only that")
 		compare(&d, a, b);
 		expect_text(&d, PRINT_ALL, "lost in A: 2 events missed", true);
 		expect_text(&d, PRINT_ALL, "of A and B miss", true);
+		trace_diff_free(&d);
+		queue_record_free(a);
+		queue_record_free(b);
+	}
+	free(a);
+}
+
+TEST("the largest counts of drops, in no time")
+{
+	static const double seconds[] = { 0, 1e-310, 1e-9, 1e9 };
+	struct queue_record *a = calloc(2, sizeof(*a)), *b = a + 1;
+	struct json_object *root;
+	struct trace_diff d;
+	char *text;
+	size_t i;
+
+	for (i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+		/* What a file can hold, and what memory can. */
+		net_run(a, 1, 1ULL << 60, 1);
+		net_run(b, seconds[i], 1, 1ULL << 60);
+		b->t.queue[TX].state.bad[0] = UINT64_MAX;
+		b->t.queue[TX].state.bad[QUEUE_ERRORS - 1] = UINT64_MAX;
+		memset(&b->t.lost, 0xff, sizeof(b->t.lost));
+		compare(&d, a, b);
+		EXPECT_EQ(d.group[TX].n_drops, 3);
+		/* In no time at all there is no rate. */
+		EXPECT(drop_changed(&d, "drop-lower") == (seconds[i] >= 1e-9),
+		       "%g s", seconds[i]);
+		expect_text(&d, PRINT_ALL, "bad-chain:?", true);
+		text = print(&d, PRINT_JSON);
+		EXPECT(!strcasestr(text, "inf") && !strcasestr(text, "nan"),
+		       "no number: %s", text);
+		root = json_tokener_parse(text);
+		EXPECT(root, "not JSON: %s", text);
+		json_object_put(root);
+		free(text);
 		trace_diff_free(&d);
 		queue_record_free(a);
 		queue_record_free(b);

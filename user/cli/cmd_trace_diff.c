@@ -31,9 +31,9 @@ static int parse(int argc, char **argv, struct options *o, int *first)
 		.min_operands = 2,
 		.max_operands = 2,
 		.about = "Compare two files of 'kvasir trace record', both of the same kind: per VM and\n"
-			 "reason, or per queue and hop or operation. A change is shown if chance does\n"
-			 "not explain it (p < 0.01, corrected for the number of comparisons) and it is\n"
-			 "larger than 5 %. What each trace lost is always shown.",
+			 "reason, or per queue and hop or operation, and drops by reason. A change is\n"
+			 "shown if chance does not explain it (p < 0.01, corrected for the number of\n"
+			 "comparisons) and it is larger than 5 %. What each trace lost is always shown.",
 		.opts = opts,
 		.exits = "  0 done   1 failed   2 usage   4 no such file   5 no recording, or damaged\n",
 	};

@@ -4,7 +4,7 @@
  *
  *	trace_diff_test.c	tests series for significance, whatever they are of
  *	trace_diff.c		exits: per VM, reason and class
- *	trace_diff_queues.c	requests: per queue, hop and operation
+ *	trace_diff_queues.c	requests: per queue, hop and operation; drops
  *	trace_diff_print.c	table, JSON
  *	cmd_trace_diff.c	the command
  */
@@ -60,6 +60,7 @@ struct diff_group {
 	uint32_t key[2];	/* the first of the key of its cells */
 	struct diff_row *row;
 	size_t n_rows;
+	size_t n_drops;		/* of them, the last: drops by reason */
 };
 
 #define DIFF_NONE	SIZE_MAX
@@ -94,6 +95,8 @@ struct trace_diff {
 	struct diff_group *group;
 	size_t n;
 	bool poisson;		/* too few slices to see bursts */
+	bool drops;		/* are compared, by reason */
+	bool uncounted[2];	/* queues without the module's counters */
 };
 
 /* Both: 0 or -ENOMEM; trace_diff_free() in any case, before @a and @b. */

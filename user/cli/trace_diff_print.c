@@ -56,14 +56,28 @@ static uint64_t quantile(const struct diff_series *s, uint32_t permille)
 	return s->bucket ? hist_quantile(s->bucket, s->values, permille, s->max) : 0;
 }
 
-static void put_rates(struct table *table, const struct diff_row *r)
+/* Less than one per second counts; more than there can be fits, too. */
+static void put_rate(struct table *table, double rate)
 {
 	char text[8];
+
+	if (rate < 999.5 || rate > 1e18) {
+		table_cell(table, "%.3g", rate);
+		return;
+	}
+	out_count(text, sizeof(text), (uint64_t)rate);
+	table_cell(table, "%s", text);
+}
+
+static void put_rates(struct table *table, const struct diff_row *r)
+{
 	int run;
 
 	for (run = 0; run < 2; run++) {
-		out_count(text, sizeof(text), (uint64_t)r->rate[run]);
-		table_cell(table, "%s", r->ask & 1U << DIFF_RATE ? text : "-");
+		if (r->ask & 1U << DIFF_RATE)
+			put_rate(table, r->rate[run]);
+		else
+			table_cell(table, "-");
 	}
 	put_change(table, r->rate[0], r->rate[1]);
 }
@@ -98,6 +112,27 @@ static bool any_change(const struct diff_row *r)
 	       r->changed[DIFF_TAIL];
 }
 
+/* Has one of @n rows something to show? */
+static bool any_shown(const struct diff_row *row, size_t n, bool all)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (all || any_change(&row[i]))
+			return true;
+	return false;
+}
+
+static size_t series_of(const struct diff_group *g)
+{
+	return g->n_rows - g->n_drops;
+}
+
+static const struct diff_row *drops_of(const struct diff_group *g)
+{
+	return g->row + series_of(g);
+}
+
 static void print_head(const struct trace_diff *d, const struct diff_group *g)
 {
 	int first = g->at[0] == DIFF_NONE;
@@ -130,7 +165,7 @@ static int print_rows(const struct trace_diff *d, const struct diff_group *g,
 		snprintf(rate[i], sizeof(rate[i]), ">%c %s", i ? 'B' : 'A',
 			 d->kind->rate);
 	table = table_create(COLS, heads);
-	for (i = 0; i < g->n_rows; i++)
+	for (i = 0; i < series_of(g); i++)
 		if (all || any_change(&g->row[i]))
 			put_row(table, &g->row[i]);
 	if (!wide)
@@ -138,19 +173,49 @@ static int print_rows(const struct trace_diff *d, const struct diff_group *g,
 	return table_print(table);
 }
 
+static void put_drop(struct table *table, const struct diff_row *r)
+{
+	char text[8];
+	int run;
+
+	table_cell(table, "%s", r->name);
+	for (run = 0; run < 2; run++) {
+		out_count(text, sizeof(text), r->s[run].count);
+		table_cell(table, "%s", text);
+	}
+	put_rates(table, r);
+	put_verdict(table, r);
+}
+
+static int print_drops(const struct diff_group *g, bool all)
+{
+	static const char *const heads[] = {
+		"DROP", ">A N", ">B N", ">A N/S", ">B N/S", ">RATE", "B IS",
+	};
+	struct table *table = table_create(sizeof(heads) / sizeof(heads[0]), heads);
+	const struct diff_row *drop = drops_of(g);
+	size_t i;
+
+	for (i = 0; i < g->n_drops; i++)
+		if (all || any_change(&drop[i]))
+			put_drop(table, &drop[i]);
+	return table_print(table);
+}
+
 static int print_group(const struct trace_diff *d, const struct diff_group *g,
 		       bool all, bool wide)
 {
-	size_t i, shown = 0;
 	int ret = 0;
 
 	print_head(d, g);
-	for (i = 0; i < g->n_rows; i++)
-		shown += all || any_change(&g->row[i]);
-	if (shown)
+	if (any_shown(g->row, series_of(g), all))
 		ret = print_rows(d, g, all, wide);
 	else
-		printf("no change in %zu %s\n", g->n_rows, d->kind->rows);
+		printf("no change in %zu %s\n", series_of(g), d->kind->rows);
+	if (!ret && any_shown(drops_of(g), g->n_drops, all))
+		ret = print_drops(g, all);
+	else if (g->n_drops)
+		printf("no change in drops\n");
 	putchar('\n');
 	return ret;
 }
@@ -159,6 +224,22 @@ static int print_group(const struct trace_diff *d, const struct diff_group *g,
 static const char *runs(const bool has[2])
 {
 	return has[0] && has[1] ? "A and B" : has[0] ? "A" : "B";
+}
+
+static void print_notes(const struct trace_diff *d)
+{
+	size_t drops = 0, i;
+
+	for (i = 0; i < d->n; i++)
+		drops += d->group[i].n_drops;
+	if (d->poisson)
+		printf("note: too short to see bursts: %s are taken to be independent\n",
+		       d->kind->events);
+	if (drops)
+		printf("note: when each drop was is not recorded: they are taken to be independent\n");
+	if (d->uncounted[0] || d->uncounted[1])
+		printf("note: %s without the module's counters: of drops, only chains refused are compared\n",
+		       runs(d->uncounted));
 }
 
 /* What each run did not see, and what follows for all of the above. */
@@ -192,9 +273,7 @@ int trace_diff_table(const struct trace_diff *d, bool all, bool wide)
 		ret = print_group(d, &d->group[i], all, wide);
 	if (!d->n)
 		printf("no %s in either\n", d->kind->events);
-	if (d->poisson)
-		printf("note: too short to see bursts: %s are taken to be independent\n",
-		       d->kind->events);
+	print_notes(d);
 	print_losses(d);
 	return ret ? ret : out_done();
 }
@@ -228,17 +307,13 @@ static struct json_object *json_side(struct json *j, const struct diff_row *r,
 	return o;
 }
 
-static struct json_object *json_row(struct json *j, const struct trace_diff *d,
-				    const struct diff_row *r)
+/* What the tests say of a row. */
+static void json_verdict(struct json *j, struct json_object *o,
+			 const struct diff_row *r)
 {
-	struct json_object *o = json_new(j), *p = json_new(j);
-	struct json_object *changed = json_new_list(j);
+	struct json_object *p = json_new(j), *changed = json_new_list(j);
 	int i;
 
-	d->kind->json_row(j, o, r);
-	json_put(j, o, "a", json_side(j, r, 0));
-	json_put(j, o, "b", json_side(j, r, 1));
-	json_put_double(j, o, "slower", r->slower);
 	for (i = 0; i < DIFF_TESTS; i++) {
 		if (r->p[i] >= 0)
 			json_put_double(j, p, test_name[i], r->p[i]);
@@ -248,6 +323,34 @@ static struct json_object *json_row(struct json *j, const struct trace_diff *d,
 	}
 	json_put(j, o, "p", p);
 	json_put(j, o, "changed", changed);
+}
+
+static struct json_object *json_row(struct json *j, const struct trace_diff *d,
+				    const struct diff_row *r)
+{
+	struct json_object *o = json_new(j);
+
+	d->kind->json_row(j, o, r);
+	json_put(j, o, "a", json_side(j, r, 0));
+	json_put(j, o, "b", json_side(j, r, 1));
+	json_put_double(j, o, "slower", r->slower);
+	json_verdict(j, o, r);
+	return o;
+}
+
+static struct json_object *json_drop(struct json *j, const struct diff_row *r)
+{
+	struct json_object *o = json_new(j), *side;
+	int run;
+
+	json_put_str(j, o, "reason", r->name);
+	for (run = 0; run < 2; run++) {
+		side = json_new(j);
+		json_put_u64(j, side, "count", r->s[run].count);
+		json_put_double(j, side, "rate", r->rate[run]);
+		json_put(j, o, run ? "b" : "a", side);
+	}
+	json_verdict(j, o, r);
 	return o;
 }
 
@@ -255,7 +358,7 @@ static struct json_object *json_group(struct json *j, const struct trace_diff *d
 				      const struct diff_group *g)
 {
 	struct json_object *o = json_new(j), *list = json_new_list(j), *side;
-	size_t i;
+	size_t series = series_of(g), i;
 	int run;
 
 	for (run = 0; run < 2; run++) {
@@ -265,9 +368,15 @@ static struct json_object *json_group(struct json *j, const struct trace_diff *d
 		d->kind->json_group(j, side, d->run[run].record, g->at[run]);
 		json_put(j, o, run ? "b" : "a", side);
 	}
-	for (i = 0; i < g->n_rows && !j->failed; i++)
+	for (i = 0; i < series && !j->failed; i++)
 		json_put_item(j, list, json_row(j, d, &g->row[i]));
 	json_put(j, o, d->kind->rows, list);
+	if (!d->drops)
+		return o;
+	list = json_new_list(j);
+	for (i = series; i < g->n_rows && !j->failed; i++)
+		json_put_item(j, list, json_drop(j, &g->row[i]));
+	json_put(j, o, "drops", list);
 	return o;
 }
 

@@ -20,6 +20,8 @@ static void json_group(struct json *j, struct json_object *o, const void *record
 	const struct queue_record *rec = record;
 
 	queue_json_names(j, o, &rec->t.queue[at]);
+	if (rec->view == VIEW_LOAD)
+		json_put_bool(j, o, "counted", rec->t.queue[at].counted);
 }
 
 static void json_row(struct json *j, struct json_object *o,
@@ -107,18 +109,12 @@ static const struct queue_trace_queue *queue_of(const struct trace_diff *d,
 }
 
 /* The series of both queues, those of A first; the whole way behind its hops. */
-static int add_rows(const struct trace_diff *d, struct diff_group *g)
+static void add_series(struct diff_group *g, enum queue_view view,
+		       const struct queue_trace_queue *const q[2])
 {
-	const struct queue_trace_queue *q[2] = { queue_of(d, g, 0), queue_of(d, g, 1) };
-	const struct queue_record *rec = d->run[0].record;
-	size_t room = 0, i;
 	int run, total;
+	size_t i;
 
-	for (run = 0; run < 2; run++)
-		room += q[run] ? q[run]->n_rows : 0;
-	g->row = calloc(room ? room : 1, sizeof(*g->row));
-	if (!g->row)
-		return -ENOMEM;
 	for (total = 0; total < 2; total++) {
 		for (run = 0; run < 2; run++) {
 			for (i = 0; q[run] && i < q[run]->n_rows; i++) {
@@ -128,9 +124,84 @@ static int add_rows(const struct trace_diff *d, struct diff_group *g)
 				if (total != (row->key.what == WHAT_TOTAL) ||
 				    (run && other && other->s.n))
 					continue;
-				add_row(g, run, rec->view, q[run], row, other);
+				add_row(g, run, view, q[run], row, other);
 			}
 		}
+	}
+}
+
+/* The group that drops of run @run are added to. */
+struct drops {
+	struct diff_group *g;
+	int run;
+};
+
+static void add_drop(void *ctx, const char *reason, uint64_t n)
+{
+	const struct drops *d = ctx;
+	struct diff_row *end = d->g->row + d->g->n_rows, *r = end - d->g->n_drops;
+
+	if (!n)
+		return;
+	while (r < end && strcmp(r->name, reason))
+		r++;
+	if (r == end) {
+		snprintf(r->name, sizeof(r->name), "%s", reason);
+		r->unit = TRACE_UNIT_COUNT;
+		r->ask = 1U << DIFF_RATE;
+		/* When they were dropped is not recorded: there are no cells. */
+		r->key[QUEUE_CELL_WHAT] = WHAT_END;
+		d->g->n_rows++;
+		d->g->n_drops++;
+	}
+	r->s[d->run].count += n;
+}
+
+static void count_drop(void *ctx, const char *reason, uint64_t n)
+{
+	size_t *room = ctx;
+
+	(void)reason;
+	*room += n > 0;
+}
+
+/*
+ * @fn for every reason that requests of @q were dropped for, as far as that is
+ * known of both runs: a queue that one of them lacks dropped nothing there.
+ */
+static void each_drop(const struct queue_trace_queue *const q[2], int run,
+		      void (*fn)(void *ctx, const char *reason, uint64_t n),
+		      void *ctx)
+{
+	struct queue_trace_queue known;
+
+	if (!q[run])
+		return;
+	known = *q[run];
+	known.counted &= !q[!run] || q[!run]->counted;
+	queue_each_drop(&known, fn, ctx);
+}
+
+static int add_rows(struct trace_diff *d, struct diff_group *g)
+{
+	const struct queue_trace_queue *q[2] = { queue_of(d, g, 0), queue_of(d, g, 1) };
+	const struct queue_record *rec = d->run[0].record;
+	struct drops drops = { .g = g };
+	size_t room = 1;
+	int run;
+
+	for (run = 0; run < 2; run++) {
+		room += q[run] ? q[run]->n_rows : 0;
+		each_drop(q, run, count_drop, &room);
+	}
+	g->row = calloc(room, sizeof(*g->row));
+	if (!g->row)
+		return -ENOMEM;
+	add_series(g, rec->view, q);
+	for (run = 0; run < 2 && d->drops; run++) {
+		drops.run = run;
+		each_drop(q, run, add_drop, &drops);
+		d->uncounted[run] |= q[run] && !q[run]->counted;
 	}
 	return 0;
 }
@@ -251,6 +322,7 @@ int queue_diff(struct trace_diff *d, const struct queue_record *a,
 		.kind = &queues,
 		.run = { { a, &a->tl, a->t.about.seconds, queue_losses, &a->t },
 			 { b, &b->tl, b->t.about.seconds, queue_losses, &b->t } },
+		.drops = a->view == VIEW_LOAD,
 	};
 	d->group = calloc(a->t.n + b->t.n + 1, sizeof(*d->group));
 	if (!d->group)
