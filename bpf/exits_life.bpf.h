@@ -63,7 +63,11 @@ static void thread_runs(struct exits_vcpu *v, __u32 tid)
 
 	slot = bpf_task_storage_get(&running, bpf_get_current_task_btf(), NULL,
 				    BPF_LOCAL_STORAGE_GET_F_CREATE);
-	v->tid = tid;
+	if (v->tid != tid) {
+		v->tid = tid;
+		/* It is the thread before that is off the CPU. */
+		v->off_ns = 0;
+	}
 	if (!slot) {
 		count(&lost.returns_orphaned);
 		return;

@@ -44,12 +44,13 @@ static __always_inline struct exits_vcpu *state_of(__u32 life)
 	return bpf_map_lookup_elem(&states, &life);
 }
 
-/* The state of the vCPU that @task ran last. */
+/* The state of the vCPU that @task ran last, unless another thread took it over. */
 static __always_inline struct exits_vcpu *task_vcpu(struct task_struct *task)
 {
 	__u32 *life = bpf_task_storage_get(&running, (void *)task, NULL, 0);
+	struct exits_vcpu *v = life ? state_of(*life) : NULL;
 
-	return life ? state_of(*life) : NULL;
+	return v && v->tid == (__u32)task->pid ? v : NULL;
 }
 
 #endif

@@ -16,6 +16,7 @@
 
 struct task_struct {
 	unsigned int flags;
+	int pid;
 	struct task_struct *group_leader;
 	__u64 start_boottime;
 	char comm[16];

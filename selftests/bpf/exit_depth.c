@@ -227,6 +227,42 @@ TEST("who waits for a CPU is ready, not blocked")
 	       share(row, "blocked_ns"));
 }
 
+static void *spin_to_end(void *arg)
+{
+	struct tiny_vm *vm = arg;
+
+	while (tiny_step(&vm->vcpu[0]))
+		spin(SHORT_NS);
+	enough = true;
+	return NULL;
+}
+
+TEST("a thread that gave the vCPU to another sleeps on its own account")
+{
+	const struct tiny_load load = { .out = TIMED };
+	struct json_object *row;
+	struct tiny_vm vm;
+	struct tracer t;
+	pthread_t id;
+
+	tiny_create(&vm, 1);
+	START(&t, "-p", text_of(getpid()));
+	tiny_set(&vm, 0, &load);
+	enough = false;
+	ASSERT(tiny_step(&vm.vcpu[0]), "no OUT");
+	ASSERT_EQ(pthread_create(&id, NULL, spin_to_end, &vm), 0);
+	while (!enough)
+		doze(SHORT_NS / 2);
+	pthread_join(id, NULL);
+	stop(&t);
+	NEED_EXITS(&t);
+	row = reason(&t, "io", "IO_INSTRUCTION");
+	EXPECT_EQ(num(row, "count"), TIMED + 1);
+	expect_parts(row);
+	EXPECT(share(row, "blocked_ns") < 5, "blocked %lu %%",
+	       share(row, "blocked_ns"));
+}
+
 /* ---- what they are about ---- */
 
 static uint64_t by_address(struct json_object *vm, const char *kind,
