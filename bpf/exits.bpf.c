@@ -254,7 +254,7 @@ int on_userspace(struct bpf_raw_tracepoint_args *ctx)
 		v->key.user = 1;
 		v->parts = 1;
 		v->ret_ns = bpf_ktime_get_ns();
-		v->off_at_ret = v->ready_ns + v->blocked_ns;
+		v->off_at_ret = v->ready_ns + v->blocked_ns + v->poll_ns;
 	}
 	if (reason < EXITS_KNOWN_RETURNS)
 		v->returns[reason]++;

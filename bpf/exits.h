@@ -113,7 +113,7 @@ struct exits_vcpu {
 	__u64 ready_ns;		/* in all: could run, but did not */
 	__u64 blocked_ns;	/* in all: waited for something */
 	__u64 poll_ns;		/* in all: KVM polled for an interrupt */
-	__u64 off_at_ret;	/* @ready_ns and @blocked_ns at @ret_ns */
+	__u64 off_at_ret;	/* the sum of these three at @ret_ns */
 	__u64 returns[EXITS_KNOWN_RETURNS];	/* of KVM_RUN, by reason */
 	__u32 cache[EXITS_CACHE];/* index into series, + 1 */
 };

@@ -118,7 +118,7 @@ static void parts_reset(struct exits_vcpu *v)
 /* What of the exit of @v, which ends @now, was not KVM's handling. */
 static void book_parts(struct exits_vcpu *v, struct exits_series *s, __u64 now)
 {
-	__u64 off = v->ready_ns + v->blocked_ns, user;
+	__u64 off = v->ready_ns + v->blocked_ns + v->poll_ns, user;
 
 	if (v->key.user) {
 		user = now - v->ret_ns;

@@ -263,6 +263,51 @@ TEST("a thread that gave the vCPU to another sleeps on its own account")
 	       share(row, "blocked_ns"));
 }
 
+#define HALTS 500
+
+/* Let KVM_RUN halt @v, and return at once, @n times: a signal is always pending. */
+static void halt_in_vain(struct tiny_vcpu *v, unsigned int n)
+{
+	struct {
+		struct kvm_signal_mask head;
+		uint64_t set;		/* none is blocked in KVM_RUN */
+	} mask = { .head.len = 8 };
+	struct kvm_mp_state halted = { KVM_MP_STATE_HALTED }, runs = { 0 };
+	sigset_t usr1;
+
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &usr1, NULL), 0);
+	ASSERT_OK(ioctl(v->fd, KVM_SET_SIGNAL_MASK, &mask));
+	ASSERT_OK(ioctl(v->fd, KVM_SET_MP_STATE, &halted));
+	raise(SIGUSR1);
+	while (n--)
+		ASSERT(ioctl(v->fd, KVM_RUN, 0) < 0 && errno == EINTR,
+		       "KVM_RUN of a halted vCPU: %s", strerror(errno));
+	ASSERT_OK(ioctl(v->fd, KVM_SET_MP_STATE, &runs));
+	ASSERT_OK(ioctl(v->fd, KVM_SET_SIGNAL_MASK, NULL));
+}
+
+TEST("polling behind a return of KVM_RUN is not userspace, too")
+{
+	const struct tiny_load load = { .out = 1 };
+	struct json_object *row;
+	struct tiny_vm vm;
+	struct tracer t;
+
+	tiny_create_with(&vm, 1, true);
+	START(&t, "-p", text_of(getpid()));
+	tiny_set(&vm, 0, &load);
+	ASSERT(tiny_step(&vm.vcpu[0]), "no OUT");
+	halt_in_vain(&vm.vcpu[0], HALTS);
+	ASSERT(!tiny_step(&vm.vcpu[0]), "more than an OUT");
+	stop(&t);
+	NEED_EXITS(&t);
+	row = reason(&t, "io", "IO_INSTRUCTION");
+	NOTE("polled for %lu of %lu ns", num(row, "poll_ns"), num(row, "total_ns"));
+	expect_parts(row);
+}
+
 /* ---- what they are about ---- */
 
 static uint64_t by_address(struct json_object *vm, const char *kind,
