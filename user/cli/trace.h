@@ -102,6 +102,7 @@ struct trace_maps {
 	int states, lives, series, returns, subs, rips;
 	uint32_t last_life;
 	uint32_t n_series;
+	bool over;			/* what is open now, nothing will close */
 };
 
 /**
@@ -118,7 +119,9 @@ int trace_layout(struct exits_where *where);
  * trace_collect() - read the maps into @t
  *
  * Exits that are open (their vCPU has not been entered again) are counted,
- * without a time. Rows come sorted: by time spent, idle ones last.
+ * without a time, when the trace is over: before, they would be counted once
+ * more when they end, perhaps in another class. Rows come sorted: by time spent,
+ * idle ones last.
  *
  * Return: 0 or a negative errno; trace_free() either way.
  */

@@ -282,7 +282,7 @@ static int collect_states(struct trace *t, const struct trace_maps *maps,
 			if (v.returns[k])
 				err = return_add(&t->vm[place[i].vm], k,
 						 v.returns[k]);
-		if (v.at != EXITS_AT_GUEST && !err)
+		if (maps->over && v.at != EXITS_AT_GUEST && !err)
 			err = book(t, &place[i], &v.key, &one);
 	}
 	return err;

@@ -263,6 +263,7 @@ static int snapshot(struct trace_source *source, struct trace *t)
 		.rips = bpf_map__fd(skel->maps.rips),
 		.last_life = skel->bss->last_life,
 		.n_series = skel->bss->n_series,
+		.over = o->stopped > 0,
 	};
 	struct utsname uts;
 
