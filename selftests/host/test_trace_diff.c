@@ -238,6 +238,33 @@ TEST("new and gone reasons, matched by name")
 	trace_record_free(&b);
 }
 
+#define ALIKE 16000
+
+TEST("thousands of guests of one name are matched in order, and soon")
+{
+	struct trace_record a = { 0 }, b = { 0 };
+	static struct trace_row row = { .isa = EXITS_ISA_SVM };
+	struct trace_diff d;
+	size_t i;
+
+	row.by[0].untimed = 1;
+	a.t.n_vms = ALIKE;
+	b.t.n_vms = ALIKE;
+	a.t.vm = calloc(ALIKE, sizeof(*a.t.vm));
+	b.t.vm = calloc(ALIKE, sizeof(*b.t.vm));
+	ASSERT(a.t.vm && b.t.vm, "out of memory");
+	for (i = 0; i < ALIKE; i++)
+		a.t.vm[i].rows = b.t.vm[i].rows = (struct trace_rows){ &row, 1 };
+	ASSERT_EQ(trace_diff(&d, &a, &b), 0);
+	ASSERT_EQ(d.n, ALIKE);
+	for (i = 0; i < ALIKE; i++)
+		ASSERT(d.group[i].at[0] == i && d.group[i].at[1] == i,
+		       "%zu is compared with %zu", i, d.group[i].at[1]);
+	trace_diff_free(&d);
+	free(a.t.vm);
+	free(b.t.vm);
+}
+
 TEST("empty runs, and runs of the largest numbers")
 {
 	struct trace_record a = { 0 }, b = { 0 };

@@ -137,19 +137,11 @@ static size_t only_vm(const struct trace *t)
 	return only;
 }
 
-/* Is VM @b of B compared with one already? */
-static bool taken(const struct trace_diff *d, size_t b)
-{
-	size_t i;
-
-	for (i = 0; i < d->n; i++)
-		if (d->group[i].at[1] == b)
-			return true;
-	return false;
-}
-
-/* The VM of B that @a of A is compared with: of the same name, not yet taken. */
-static size_t match(const struct trace_diff *d, const struct trace *ta, size_t a,
+/*
+ * The VM of B that @a of A is compared with: of the same name, and not yet one of
+ * those @taken.
+ */
+static size_t match(const bool *taken, const struct trace *ta, size_t a,
 		    const struct trace *tb)
 {
 	size_t i;
@@ -158,8 +150,8 @@ static size_t match(const struct trace_diff *d, const struct trace *ta, size_t a
 	if (only_vm(ta) == a && only_vm(tb) != DIFF_NONE)
 		return only_vm(tb);
 	for (i = 0; i < tb->n_vms; i++)
-		if (tb->vm[i].rows.n && same_name(&ta->vm[a], &tb->vm[i]) &&
-		    !taken(d, i))
+		if (!taken[i] && tb->vm[i].rows.n &&
+		    same_name(&ta->vm[a], &tb->vm[i]))
 			return i;
 	return DIFF_NONE;
 }
@@ -173,24 +165,34 @@ static void add_pair(struct trace_diff *d, size_t a, size_t b)
 	};
 }
 
-static void pair_vms(struct trace_diff *d, const struct trace *a,
-		     const struct trace *b)
+static int pair_vms(struct trace_diff *d, const struct trace *a,
+		    const struct trace *b)
 {
-	size_t i;
+	bool *taken = calloc(b->n_vms + 1, sizeof(*taken));
+	size_t i, k;
 
-	for (i = 0; i < a->n_vms; i++)
-		if (a->vm[i].rows.n)
-			add_pair(d, i, match(d, a, i, b));
+	if (!taken)
+		return -ENOMEM;
+	for (i = 0; i < a->n_vms; i++) {
+		if (!a->vm[i].rows.n)
+			continue;
+		k = match(taken, a, i, b);
+		if (k != DIFF_NONE)
+			taken[k] = true;
+		add_pair(d, i, k);
+	}
 	for (i = 0; i < b->n_vms; i++)
-		if (b->vm[i].rows.n && !taken(d, i))
+		if (b->vm[i].rows.n && !taken[i])
 			add_pair(d, DIFF_NONE, i);
+	free(taken);
+	return 0;
 }
 
 int trace_diff(struct trace_diff *d, const struct trace_record *a,
 	       const struct trace_record *b)
 {
-	int err = 0;
 	size_t i;
+	int err;
 
 	*d = (struct trace_diff){
 		.kind = &exits,
@@ -200,7 +202,7 @@ int trace_diff(struct trace_diff *d, const struct trace_record *a,
 	d->group = calloc(a->t.n_vms + b->t.n_vms + 1, sizeof(*d->group));
 	if (!d->group)
 		return -ENOMEM;
-	pair_vms(d, &a->t, &b->t);
+	err = pair_vms(d, &a->t, &b->t);
 	for (i = 0; !err && i < d->n; i++)
 		err = add_rows(d, &d->group[i]);
 	return err ? err : trace_diff_test(d);
