@@ -146,6 +146,7 @@ TEST("what cannot be is refused, with the reason")
 	expect_refused(text, "\"hist_bits\":40", "\"hist_bits\":41", "histograms");
 	expect_refused(text, "\"seconds\":4", "\"seconds\":-4", "length");
 	expect_refused(text, "\"seconds\":4.0", "\"seconds\":1e300", "length");
+	expect_refused(text, "\"seconds\":4.0", "\"seconds\":1e-300", "length");
 	expect_refused(text, "\"timed\":", "\"timed\":9", "sum up");
 	expect_refused(text, "\"timed\":", "\"timed\":-", "counts");
 	expect_refused(text, "\"max_ns\":", "\"max_ns\":99", "maximum");
@@ -191,6 +192,40 @@ TEST("more reasons than a trace can have are refused, not stored")
 	EXPECT(why && strstr(why, "too many"), "%s", why);
 	trace_recording_free(&back);
 	free(text);
+}
+
+TEST("times that add up to more than there are numbers for are refused")
+{
+	static const char head[] =
+		"{\"kvasir_trace\":1,\"kernel\":\"\",\"began\":0,\"seconds\":1,"
+		"\"pid\":0,\"hist_sub_bits\":5,\"hist_bits\":40,\"losses\":{},"
+		"\"slices\":[],\"vms\":[{\"pid\":1,\"comm\":\"\",\"name\":\"\","
+		"\"known\":true,\"returns\":[],\"vcpus\":[";
+	/* Each of them is fine. */
+	static const char one[] = "{\"id\":%u,\"reasons\":[{\"isa\":2,\"code\":1,"
+		"\"kernel\":{\"timed\":1,\"untimed\":0,\"total_ns\":%llu,"
+		"\"max_ns\":0,\"buckets\":[0,1]}}]}";
+	struct trace_recording back;
+	const char *why;
+	unsigned int n, i;
+	size_t len;
+	char *text;
+	FILE *f;
+
+	for (n = 8; n <= 16; n += 8) {
+		f = open_memstream(&text, &len);
+		fputs(head, f);
+		for (i = 0; i < n; i++) {
+			fputs(i ? "," : "", f);
+			fprintf(f, one, i, 1ULL << 60);
+		}
+		fputs("]}]}", f);
+		fclose(f);
+		EXPECT_EQ(parse(text, &back, &why), n == 8 ? 0 : -EINVAL);
+		EXPECT(n == 8 || (why && strstr(why, "too long in all")), "%s", why);
+		trace_recording_free(&back);
+		free(text);
+	}
 }
 
 /* A folder of its own, with a file in it. */

@@ -13,8 +13,6 @@
  * little to do with what happened in the one before.
  */
 #define BLOCKS 24
-/* A file can say that a trace was shorter; rates stay finite. */
-#define SECONDS_MIN 1e-9
 
 /* One series over the blocks of a run. */
 struct blocks {
@@ -93,7 +91,7 @@ static void test_rate(struct diff_row *row, const struct side *side)
 
 	for (i = 0; i < 2; i++) {
 		seconds[i] = side[i].run->seconds;
-		if (seconds[i] >= SECONDS_MIN)
+		if (seconds[i] > 0)
 			row->rate[i] = row->s[i].count / seconds[i];
 		fill_blocks(&b, &side[i], NULL);
 		one = dispersion(&b);

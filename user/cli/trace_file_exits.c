@@ -143,7 +143,7 @@ static void get_series(struct file_reader *r, struct json_object *o,
 	memset(s, 0, sizeof(*s));
 	s->timed = file_get_number(r, o, "timed", COUNT_MAX, why);
 	s->untimed = file_get_number(r, o, "untimed", COUNT_MAX, why);
-	s->total_ns = file_get_number(r, o, "total_ns", TIME_MAX_NS, why);
+	s->total_ns = file_get_sum(r, o, "total_ns", why);
 	s->max_ns = file_get_number(r, o, "max_ns", TIME_MAX_NS, why);
 	s->min_ns = get_ns(r, o, "min_ns", s->max_ns);
 	left = s->total_ns;

@@ -11,6 +11,8 @@
 #include "trace_file_json.h"
 
 #define SECONDS_MAX	1e9
+/* So that a count divided by it is a number. */
+#define SECONDS_MIN	1e-9
 
 void file_refuse(struct file_reader *r, const char *why)
 {
@@ -65,11 +67,22 @@ static double get_seconds(struct file_reader *r, struct json_object *o,
 	    (json_object_is_type(v, json_type_double) ||
 	     json_object_is_type(v, json_type_int))) {
 		s = json_object_get_double(v);
-		if (isfinite(s) && s >= 0 && s <= SECONDS_MAX)
+		if (isfinite(s) && s <= SECONDS_MAX && (!s || s >= SECONDS_MIN))
 			return s;
 	}
 	file_refuse(r, why);
 	return 0;
+}
+
+uint64_t file_get_sum(struct file_reader *r, struct json_object *o,
+		      const char *key, const char *why)
+{
+	uint64_t sum = file_get_number(r, o, key, TIME_MAX_NS, why);
+
+	r->sum += sum;
+	if (r->sum > SUM_MAX)
+		file_refuse(r, "times too long in all");
+	return sum;
 }
 
 uint64_t file_get_part(struct file_reader *r, struct json_object *o,

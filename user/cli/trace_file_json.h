@@ -16,11 +16,13 @@
 /* Counts and times stay far from overflow when they are summed. */
 #define COUNT_MAX	(1ULL << 48)
 #define TIME_MAX_NS	(1ULL << 60)
+#define SUM_MAX		(1ULL << 63)	/* of all that are ever added */
 
 struct file_reader {
 	const char *why;	/* NULL: all well so far */
 	int err;
 	size_t rows;
+	uint64_t sum;		/* of all that file_get_sum() read */
 };
 
 /* The key of a cell, and what else differs between kinds. */
@@ -63,7 +65,10 @@ uint64_t file_number(struct file_reader *r, struct json_object *v, uint64_t max,
 		     const char *why);
 uint64_t file_get_number(struct file_reader *r, struct json_object *o,
 			 const char *key, uint64_t max, const char *why);
-/* The same; it may be missing, for 0. */
+/* The same, up to TIME_MAX_NS, and SUM_MAX with all of those before. */
+uint64_t file_get_sum(struct file_reader *r, struct json_object *o,
+		      const char *key, const char *why);
+/* A whole number; it may be missing, for 0. */
 uint64_t file_get_part(struct file_reader *r, struct json_object *o,
 		       const char *key, uint64_t max, const char *why);
 bool file_get_bool(struct file_reader *r, struct json_object *o, const char *key,

@@ -195,7 +195,7 @@ static void get_series(struct file_reader *r, struct json_object *o,
 	row->key.what = what;
 	row->key.op = op;
 	row->s.n = file_get_number(r, o, "count", COUNT_MAX, why);
-	row->s.sum = file_get_number(r, o, "sum", TIME_MAX_NS, why);
+	row->s.sum = file_get_sum(r, o, "sum", why);
 	row->s.max = file_get_number(r, o, "max", TIME_MAX_NS, why);
 	file_get_hist(r, o, row->s.bucket, row->s.n, row->s.max);
 }
@@ -290,6 +290,7 @@ static void get_queue(struct file_reader *r, struct json_object *o,
 	for (i = 0; i < QUEUE_ERRORS; i++)
 		q->state.bad[i] = bad[i];
 	get_counters(r, o, q);
+	r->sum = 0;	/* those of two queues are never added */
 	n = file_get_list(r, o, "series", &list, why);
 	for (i = 0; i < n && !r->err; i++)
 		get_series(r, json_object_array_get_idx(list, i), q);
