@@ -414,3 +414,19 @@ TEST("slices: what was gained, and no less when there are many")
 	trace_record_free(rec);
 	free(rec);
 }
+
+TEST("of a KVM that reports exits nothing else is said before the first has ended")
+{
+	struct trace_return ret = { 0, 1 };
+	struct trace_vcpu vcpu = { 0 };
+	struct trace_vm vm = { .ret = &ret, .n_rets = 1, .vcpu = &vcpu };
+	struct trace t = { .vm = &vm, .n_vms = 1 };
+
+	EXPECT(strstr(trace_note(&t), "does not report exits"), "%s", trace_note(&t));
+	vm.n_vcpus = 1;
+	EXPECT(!trace_note(&t), "%s", trace_note(&t));
+	vm.n_rets = 0;
+	EXPECT(!trace_note(&t), "%s", trace_note(&t));
+	vm.n_vcpus = 0;
+	EXPECT(strstr(trace_note(&t), "no guest ran"), "%s", trace_note(&t));
+}

@@ -53,11 +53,11 @@ const char *trace_loss(const struct trace *t, size_t i, uint64_t *count,
 
 const char *trace_note(const struct trace *t)
 {
-	uint64_t exits = 0, returns = 0;
-	size_t i, k;
+	uint64_t returns = 0;
+	size_t vcpus = 0, i, k;
 
 	for (i = 0; i < t->n_vms; i++) {
-		exits += trace_sum(&t->vm[i].rows).exits;
+		vcpus += t->vm[i].n_vcpus;
 		for (k = 0; k < t->vm[i].n_rets; k++)
 			returns += t->vm[i].ret[k].count;
 		for (k = 0; k < t->vm[i].rows.n; k++)
@@ -65,12 +65,13 @@ const char *trace_note(const struct trace *t)
 				return "exit reasons are unreadable: the kernel has no type "
 				       "information of this KVM's vendor module";
 	}
-	if (!exits && returns)
+	/* An event named it, though its first exit may still be under way. */
+	if (vcpus)
+		return NULL;
+	if (returns)
 		return "this KVM does not report exits (kvm_exit never fired): only "
 		       "returns to userspace are counted, without times";
-	if (!exits)
-		return "no exits: no guest ran";
-	return NULL;
+	return "no exits: no guest ran";
 }
 
 uint64_t trace_exits(const struct exits_series *s)
