@@ -24,6 +24,11 @@ static __always_inline void switched_in(struct task_struct *task)
 
 	if (!v || !v->off_ns)
 		return;
+	/* Not of this exit: the thread before left the CPU as this one took over. */
+	if (!v->at || v->off_ns < v->exit_ns) {
+		v->off_ns = 0;
+		return;
+	}
 	now = bpf_ktime_get_ns();
 	/* Blocked until it was woken, then waiting for a CPU. */
 	woken = v->off_ready ? v->off_ns : v->wake_ns ? v->wake_ns : now;
