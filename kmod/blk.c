@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * H3: /dev/kvasir-blk, a virtio-blk device with many queues. Life and backend;
- * the data path is blk_queue.c -> blk_parse.c -> blk_io.c. Each running queue
- * has a worker of its own unless the owner lets some share one.
+ * the data path is blk_queue.c -> blk_parse.c -> blk_fill.c -> blk_io.c. Each
+ * running queue has a worker of its own unless the owner lets some share one.
  */
 #include <linux/cgroup.h>
 #include <linux/memcontrol.h>

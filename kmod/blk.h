@@ -188,6 +188,10 @@ int kvs_blkq_drain(struct kvs_blkq *q, long *limit);
 void kvs_blkq_stop(struct kvs_blkq *q);
 void kvs_blkq_service(struct kvs_work *work);
 
+/* blk_fill.c */
+int kvs_blk_io_fill(struct kvs_blk_io *io, struct kvs_blkq *q, u16 head);
+void kvs_blk_io_release(struct kvs_blk_io *io);
+
 /* blk_room.c */
 int kvs_blk_room_init(struct kvs_blk_room *room, u32 num);
 void kvs_blk_room_deinit(struct kvs_blk_room *room);

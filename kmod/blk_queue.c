@@ -3,25 +3,15 @@
  * H3: the requests of one queue, from chain to status byte.
  *
  * Everything here runs in the queue's worker under vq->lock. A request is
- * parsed (blk_parse.c), its pages are pinned, it is submitted (blk_io.c); when
- * it comes back through @done it is unpinned, logged, answered and put.
+ * parsed (blk_parse.c), its slot is filled (blk_fill.c), it is submitted
+ * (blk_io.c); when it comes back through @done it is logged, released, answered
+ * and put.
  */
 #include <linux/blkdev.h>
 #include <linux/slab.h>
 
 #include "blk.h"
-#include "pin.h"
 #include "trace.h"
-
-/* Release what the request holds in host memory. */
-static void io_release(struct kvs_blk_io *io)
-{
-	kvs_unpin(io->bvec, io->nr_bvec, io->op == KVS_BLK_READ);
-	io->nr_bvec = 0;
-	if (io->extra)
-		kvs_blk_room_put(&io->q->room, io->extra, io->extra_len);
-	io->extra = NULL;
-}
 
 static bool io_moves_data(const struct kvs_blk_io *io)
 {
@@ -115,7 +105,7 @@ static void io_complete(struct kvs_blkq *q, struct kvs_blk_io *io)
 		list_del_init(&io->list);
 		q->pinned -= io->len;
 	}
-	io_release(io);
+	kvs_blk_io_release(io);
 	feed(q);
 	if (status != VIRTIO_BLK_S_OK)
 		written = 0;
@@ -210,100 +200,6 @@ static void reap_last(struct kvs_blkq *q)
 	} while (!llist_empty(&q->done));
 }
 
-static int io_extra(struct kvs_blk_io *io, size_t bytes)
-{
-	io->extra = kvs_blk_room_get(&io->q->room, bytes);
-	io->extra_len = bytes;
-	return io->extra ? 0 : -EAGAIN;
-}
-
-/* Room for the request's pages and segments. */
-static int io_room(struct kvs_blk_io *io, u32 nr_vec, u32 nr_seg)
-{
-	size_t vecs = nr_vec * sizeof(struct bio_vec);
-	int ret;
-
-	io->bvec = io->inline_vec;
-	io->seg = io->inline_seg;
-	io->extra = NULL;
-	if (nr_vec <= KVS_BLK_INLINE_VECS && nr_seg <= KVS_BLK_INLINE_SEGS)
-		return 0;
-	ret = io_extra(io, vecs + nr_seg * sizeof(struct kvs_seg));
-	if (ret)
-		return ret;
-	io->bvec = io->extra;
-	io->seg = io->extra + vecs;
-	return 0;
-}
-
-static int io_fill_rw(struct kvs_blk_io *io, const struct kvs_blk_req *req,
-		      const struct kvs_chain *chain)
-{
-	bool read = req->op == KVS_BLK_READ;
-	u32 max = kvs_pin_max(req->nr_iov, req->len);
-	int ret;
-
-	if (req->len > KVASIR_BLK_MAX_BYTES)
-		return -EFBIG;
-	io->nr_seg = read ? chain->nr_in : 0;
-	ret = io_room(io, max, io->nr_seg);
-	if (ret)
-		return ret;
-	memcpy(io->seg, chain->seg + chain->nr_out,
-	       io->nr_seg * sizeof(*io->seg));
-	ret = kvs_pin_iov(req->iov, req->nr_iov, read, io->bvec, max);
-	if (ret < 0)
-		return ret;
-	io->nr_bvec = ret;
-	return 0;
-}
-
-static int io_fill_ranges(struct kvs_blk_io *io, const struct kvs_blk_req *req)
-{
-	size_t bytes = req->nr_range * sizeof(req->range[0]);
-	int ret;
-
-	ret = io_extra(io, bytes);
-	if (ret)
-		return ret;
-	io->range = memcpy(io->extra, req->range, bytes);
-	io->nr_range = req->nr_range;
-	return 0;
-}
-
-/* Turn a parsed request into one for the host. */
-static int io_fill(struct kvs_blkq *q, struct kvs_blk_io *io, u16 head)
-{
-	const struct kvs_blk_req *req = &q->req;
-
-	io->q = q;
-	io->op = req->op;
-	io->head = head;
-	INIT_LIST_HEAD(&io->list);
-	io->nowait = false;
-	io->again = false;
-	io->sync = !READ_ONCE(q->blk->writeback) ||
-		   !kvs_vq_has(q->vq, VIRTIO_BLK_F_FLUSH);
-	io->len = req->len;
-	/* A flush is of all; its header may say anything. */
-	io->sector = req->op == KVS_BLK_FLUSH ? 0 : req->sector;
-	io->has_status = req->status_hva;
-	io->status_gpa = req->status_gpa;
-	io->nr_bvec = 0;
-	io->extra = NULL;
-	switch (req->op) {
-	case KVS_BLK_READ:
-	case KVS_BLK_WRITE:
-		return io_fill_rw(io, req, q->vq->chain);
-	case KVS_BLK_DISCARD:
-	case KVS_BLK_WRITE_ZEROES:
-	case KVS_BLK_SECURE_ERASE:
-		return io_fill_ranges(io, req);
-	default:
-		return 0;
-	}
-}
-
 /* Answer the request in vq->chain without asking the host. */
 static void answer_now(struct kvs_blkq *q)
 {
@@ -335,7 +231,7 @@ static long issue(struct kvs_blkq *q)
 	kvs_blk_parse(&q->blk->disk.lim, vq->chain, req);
 	if (req->op != KVS_BLK_DONE)
 		ret = q->pinned && q->pinned + req->len > KVS_BLK_MAX_PINNED ?
-		      -EAGAIN : io_fill(q, io, head);
+		      -EAGAIN : kvs_blk_io_fill(io, q, head);
 	if (ret == -EAGAIN) {
 		q->starved = true;
 		kvs_ring_unpop(&vq->ring, head);
@@ -343,7 +239,7 @@ static long issue(struct kvs_blkq *q)
 	}
 	trace_kvasir_req_issue(vq, head, req->type, req->sector, req->len);
 	if (ret) {
-		io_release(io);
+		kvs_blk_io_release(io);
 		req->op = KVS_BLK_DONE;
 		req->status = VIRTIO_BLK_S_IOERR;
 	}
