@@ -200,21 +200,17 @@ static void keep_gone(struct queue_trace *now, const struct queue_trace *before)
 int queue_record_add(struct queue_record *rec, struct queue_trace *now)
 {
 	struct trace_slice s = { .end = now->about.seconds };
-	int err = add_looks(&s, now, &rec->t);
+	struct queue_trace before = rec->t;
+	int err = add_looks(&s, now, &before);
 
-	if (err)
-		trace_slice_free(&s);
-	else
-		err = trace_timeline_add(&rec->tl, &s);
-	if (err) {
-		queue_trace_free(now);
-		return err;
+	err = trace_timeline_add(&rec->tl, &s, err);
+	if (!err) {
+		keep_gone(now, &before);
+		rec->t = *now;
+		*now = before;
 	}
-	keep_gone(now, &rec->t);
-	queue_trace_free(&rec->t);
-	rec->t = *now;
-	memset(now, 0, sizeof(*now));
-	return 0;
+	queue_trace_free(now);
+	return err;
 }
 
 void queue_record_free(struct queue_record *rec)

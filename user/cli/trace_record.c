@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Exits, looked at now and then; see trace_record.h. */
-#include <string.h>
-
 #include "trace_record.h"
 
 const struct trace_row *trace_row_find(const struct trace_rows *rows,
@@ -93,20 +91,16 @@ static int add_looks(struct trace_slice *s, const struct trace *now,
 int trace_record_add(struct trace_record *rec, struct trace *now)
 {
 	struct trace_slice s = { .end = now->seconds };
-	int err = add_looks(&s, now, &rec->t);
+	struct trace before = rec->t;
+	int err = add_looks(&s, now, &before);
 
-	if (err)
-		trace_slice_free(&s);
-	else
-		err = trace_timeline_add(&rec->tl, &s);
-	if (err) {
-		trace_free(now);
-		return err;
+	err = trace_timeline_add(&rec->tl, &s, err);
+	if (!err) {
+		rec->t = *now;
+		*now = before;
 	}
-	trace_free(&rec->t);
-	rec->t = *now;
-	memset(now, 0, sizeof(*now));
-	return 0;
+	trace_free(now);
+	return err;
 }
 
 void trace_record_free(struct trace_record *rec)

@@ -92,10 +92,8 @@ static int halve(struct trace_timeline *tl)
 	return 0;
 }
 
-int trace_timeline_add(struct trace_timeline *tl, struct trace_slice *s)
+int trace_timeline_add(struct trace_timeline *tl, struct trace_slice *s, int err)
 {
-	int err = 0;
-
 	while (!err && tl->n > 1 &&
 	       (tl->n == TRACE_SLICES || tl->n_cells + s->n_cells > TRACE_CELLS))
 		err = halve(tl);

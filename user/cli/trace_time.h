@@ -65,10 +65,11 @@ void trace_slice_free(struct trace_slice *s);
 /**
  * trace_timeline_add() - one more slice
  * @s: taken over, also on failure
+ * @err: 0, or what filling @s ended with: then it is not added
  *
- * Return: 0 or -ENOMEM: then there is nothing more to do than to free them
+ * Return: @err, 0 or -ENOMEM: then there is nothing more to do than to free them
  */
-int trace_timeline_add(struct trace_timeline *tl, struct trace_slice *s);
+int trace_timeline_add(struct trace_timeline *tl, struct trace_slice *s, int err);
 void trace_timeline_free(struct trace_timeline *tl);
 
 #endif /* KVASIR_TRACE_TIME_H */
