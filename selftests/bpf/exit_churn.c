@@ -81,17 +81,13 @@ static void one_vm(unsigned int owner, unsigned int nth)
 	tiny_destroy(&vm);
 }
 
-static pid_t vm_owner(unsigned int owner)
+static void own_vms(const void *arg)
 {
-	pid_t pid = fork();
+	const unsigned int *owner = arg;
 	unsigned int i;
 
-	ASSERT(pid >= 0, "fork: %s", strerror(errno));
-	if (pid)
-		return pid;
 	for (i = 0; i < VMS; i++)
-		one_vm(owner, i);
-	exit(kvt_failures());
+		one_vm(*owner, i);
 }
 
 /* The VMs of process @pid, which come in the order of their first exits. */
@@ -122,18 +118,15 @@ TEST_SECONDS("T-02 VMs that come and go by the hundred are not mixed", 120)
 	struct tracer t;
 	unsigned int k;
 	uint64_t before;
-	int status;
 
 	if (access("/dev/kvm", R_OK | W_OK))
 		SKIP("/dev/kvm: %s", strerror(errno));
 	START(&t, "--series", "8192");
 	before = memory_of(&t);
 	for (k = 0; k < OWNERS; k++)
-		owner[k] = vm_owner(k);
-	for (k = 0; k < OWNERS; k++) {
-		ASSERT_EQ(waitpid(owner[k], &status, 0), owner[k]);
-		EXPECT_EQ(status, 0);
-	}
+		owner[k] = kvt_child(own_vms, &k);
+	for (k = 0; k < OWNERS; k++)
+		kvt_child_end(owner[k]);
 	expect_memory(&t, before);
 	stop(&t);
 	NEED_EXITS(&t);

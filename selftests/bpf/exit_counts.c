@@ -96,45 +96,45 @@ TEST("two vCPUs at once are counted apart, and add up")
 	expect_no_loss(&t, NULL);
 }
 
+struct order {
+	const struct tiny_load *load;
+	int ready[2], go[2];
+};
+
+static void run_when_told(const void *arg)
+{
+	const struct order *order = arg;
+	struct tiny_vm vm;
+	char c;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(order->go[1]);
+	tiny_create(&vm, 1);
+	ASSERT_EQ(write(order->ready[1], "", 1), 1);
+	ASSERT_EQ(read(order->go[0], &c, 1), 1);
+	tiny_run(&vm, 0, order->load);
+}
+
 /* A process with a VM that runs @load when told. */
 static pid_t vm_process(const struct tiny_load *load, int *go)
 {
-	struct tiny_vm vm;
-	int p[2], q[2];
+	struct order order = { .load = load };
 	pid_t pid;
 	char c;
 
-	ASSERT(!pipe(p) && !pipe(q), "pipe: %s", strerror(errno));
-	pid = fork();
-	ASSERT(pid >= 0, "fork: %s", strerror(errno));
-	if (pid) {
-		close(p[0]);
-		close(q[1]);
-		ASSERT_EQ(read(q[0], &c, 1), 1);
-		close(q[0]);
-		*go = p[1];
-		return pid;
-	}
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	close(p[1]);
-	tiny_create(&vm, 1);
-	ASSERT_EQ(write(q[1], "", 1), 1);
-	ASSERT_EQ(read(p[0], &c, 1), 1);
-	tiny_run(&vm, 0, load);
-	exit(kvt_failures());
+	ASSERT(!pipe(order.ready) && !pipe(order.go), "pipe: %s", strerror(errno));
+	pid = kvt_child(run_when_told, &order);
+	close(order.go[0]);
+	close(order.ready[1]);
+	ASSERT_EQ(read(order.ready[0], &c, 1), 1);
+	close(order.ready[0]);
+	*go = order.go[1];
+	return pid;
 }
 
 static void let_run(int go)
 {
 	ASSERT_EQ(write(go, "", 1), 1);
-}
-
-static void join(pid_t pid)
-{
-	int status;
-
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	EXPECT_EQ(status, 0);
 }
 
 static void need_kvm(void)
@@ -155,8 +155,8 @@ TEST("VMs of two processes, running at once, are not mixed")
 	START(&t, NULL);
 	let_run(ga);
 	let_run(gb);
-	join(a);
-	join(b);
+	kvt_child_end(a);
+	kvt_child_end(b);
 	stop(&t);
 	NEED_EXITS(&t);
 	expect_load(vm_of(&t, a, 0), &small, 1);
@@ -176,9 +176,9 @@ TEST("-p shows one process only and ends when it ends")
 	b = vm_process(&other, &gb);
 	START(&t, "-p", text_of(a));
 	let_run(gb);
-	join(b);
+	kvt_child_end(b);
 	let_run(ga);
-	join(a);
+	kvt_child_end(a);
 	ASSERT_EQ(finish(&t), 0);
 	output(&t, buf, sizeof(buf));
 	t.json = json_tokener_parse(buf);

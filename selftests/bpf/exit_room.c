@@ -97,23 +97,17 @@ TEST("T-04 more vCPUs than there is room for")
 	EXPECT(!vm_of(&t.json, getpid(), 2), "a VM that never was");
 }
 
-/* A process whose vCPU returns without having left the guest, @n times. */
-static void returns_only(unsigned int n)
+/* A vCPU returns without having left the guest, so many times. */
+static void returns_only(const void *arg)
 {
-	pid_t pid = fork();
+	const unsigned int *times = arg;
 	struct tiny_vm vm;
-	int status;
+	unsigned int i;
 
-	ASSERT(pid >= 0, "fork: %s", strerror(errno));
-	if (!pid) {
-		tiny_create(&vm, 1);
-		vm.vcpu[0].run->immediate_exit = 1;
-		while (n--)
-			tiny_step(&vm.vcpu[0]);
-		exit(kvt_failures());
-	}
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	EXPECT_EQ(status, 0);
+	tiny_create(&vm, 1);
+	vm.vcpu[0].run->immediate_exit = 1;
+	for (i = 0; i < *times; i++)
+		tiny_step(&vm.vcpu[0]);
 }
 
 TEST("T-04 more returns of nobody than there is room for")
@@ -128,7 +122,7 @@ TEST("T-04 more returns of nobody than there is room for")
 	tiny_create(&known, 1);
 	START_ALL(&t, "exits", "--room", "1");
 	for (i = 0; i < room + more; i++)
-		returns_only(each);
+		kvt_in_child(returns_only, &each);
 	/* Its first return is of nobody, too. */
 	tiny_run(&known, 0, &few);
 	stop_all(&t);

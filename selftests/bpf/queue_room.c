@@ -276,23 +276,18 @@ static unsigned int reads_of(unsigned int k, unsigned int i)
 	return 1 + (3 * k + i) % 7;
 }
 
-static pid_t disk_owner(unsigned int k)
+static void own_disks(const void *arg)
 {
-	pid_t pid = fork();
+	int file = kvt_file(SECTORS * KVT_SECTOR);
+	const unsigned int *owner = arg;
 	struct kvt_disk d;
 	unsigned int i;
-	int file;
 
-	ASSERT(pid >= 0, "fork: %s", strerror(errno));
-	if (pid)
-		return pid;
-	file = kvt_file(SECTORS * KVT_SECTOR);
 	for (i = 0; i < DISKS; i++) {
 		open_disk(&d, 1, 16, file);
-		reads(&d, 0, reads_of(k, i));
+		reads(&d, 0, reads_of(*owner, i));
 		kvt_disk_close(&d);
 	}
-	exit(kvt_failures());
 }
 
 TEST("T-02 disks that come and go by the hundred")
@@ -302,17 +297,14 @@ TEST("T-02 disks that come and go by the hundred")
 	struct tracer t;
 	unsigned int k, n;
 	uint64_t before;
-	int status;
 	size_t i;
 
 	START_VERB(&t, "io", NULL);
 	before = memory_of(&t);
 	for (k = 0; k < OWNERS; k++)
-		owner[k] = disk_owner(k);
-	for (k = 0; k < OWNERS; k++) {
-		ASSERT_EQ(waitpid(owner[k], &status, 0), owner[k]);
-		EXPECT_EQ(status, 0);
-	}
+		owner[k] = kvt_child(own_disks, &k);
+	for (k = 0; k < OWNERS; k++)
+		kvt_child_end(owner[k]);
 	expect_memory(&t, before);
 	stop(&t);
 	list = get(t.json, "queues");

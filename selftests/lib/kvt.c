@@ -82,6 +82,35 @@ int kvt_failures(void)
 	return failures;
 }
 
+pid_t kvt_child(void (*fn)(const void *arg), const void *arg)
+{
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	ASSERT(pid >= 0, "fork: %s", strerror(errno));
+	if (pid)
+		return pid;
+	failures = 0;
+	fn(arg);
+	fflush(stdout);
+	_exit(failures ? FAIL : PASS);
+}
+
+void kvt_child_end(pid_t pid)
+{
+	int status;
+
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == PASS,
+	       "a child ended with status 0x%x", status);
+}
+
+void kvt_in_child(void (*fn)(const void *arg), const void *arg)
+{
+	kvt_child_end(kvt_child(fn, arg));
+}
+
 uint64_t kvt_now(void)
 {
 	struct timespec ts;

@@ -118,6 +118,19 @@ void kvt_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Failures in this process so far; its exit status at the end of a test. */
 int kvt_failures(void);
 
+/**
+ * kvt_child() - begin a part of the test in a process of its own
+ *
+ * What the test has for atexit() is not done at its end.
+ *
+ * Return: for kvt_child_end(); never an error
+ */
+pid_t kvt_child(void (*fn)(const void *arg), const void *arg);
+/* Wait for it; if something failed in it, the test has. */
+void kvt_child_end(pid_t pid);
+/* Both. */
+void kvt_in_child(void (*fn)(const void *arg), const void *arg);
+
 /* Milliseconds of a monotonic clock, for deadlines. */
 uint64_t kvt_now(void);
 /* kvt_now() + @ms */

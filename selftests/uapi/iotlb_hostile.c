@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 #include "kvt_iotlb.h"
 #include "kvt_module.h"
@@ -79,24 +78,22 @@ TEST("U-01 messages without owner, without the feature, after reset")
 	EXPECT_OK(kvt_iotlb_update(fd, 0, PAGE, page, 3));
 }
 
+static void not_heard(const void *arg)
+{
+	static uint8_t page[PAGE], buf[SIZE];
+	const int *fd = arg;
+
+	EXPECT_ERR(kvt_iotlb_update(*fd, 0, PAGE, page, 3), EPERM);
+	EXPECT_ERR(kvt_iotlb_invalidate(*fd, 0, PAGE), EPERM);
+	EXPECT_ERR(read(*fd, buf, SIZE), EPERM);
+	EXPECT_ERR(write(*fd, buf, 3), EPERM);
+}
+
 TEST("U-01 only a thread of the owner is heard and told")
 {
-	int fd = owned(), status;
-	uint8_t page[PAGE], buf[SIZE];
-	pid_t pid;
+	int fd = owned();
 
-	fflush(stdout);
-	pid = fork();
-	ASSERT(pid >= 0, "fork: %s", strerror(errno));
-	if (!pid) {
-		EXPECT_ERR(kvt_iotlb_update(fd, 0, PAGE, page, 3), EPERM);
-		EXPECT_ERR(kvt_iotlb_invalidate(fd, 0, PAGE), EPERM);
-		EXPECT_ERR(read(fd, buf, SIZE), EPERM);
-		EXPECT_ERR(write(fd, buf, 3), EPERM);
-		exit(kvt_failures() != 0);
-	}
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	EXPECT_EQ(status, 0);
+	kvt_in_child(not_heard, &fd);
 }
 
 TEST("U-08 updates and invalidations that cannot be")

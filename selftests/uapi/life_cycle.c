@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
-#include <sys/wait.h>
 
 #include "kvt_blk.h"
 #include "kvt_net.h"
@@ -103,60 +102,49 @@ TEST("U-01 without owner nothing can be set up")
 	}
 }
 
-/* Runs @fn in a child; its failures count here. */
-static void in_child(void (*fn)(int fd, int i), int fd, int i)
-{
-	int status;
-	pid_t pid;
+struct device {
+	int fd, blk;
+};
 
-	fflush(stdout);
-	pid = fork();
-	ASSERT(pid >= 0, "fork: %s", strerror(errno));
-	if (!pid) {
-		fn(fd, i);
-		exit(kvt_failures() ? 1 : 0);
-	}
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	EXPECT(WIFEXITED(status) && !WEXITSTATUS(status),
-	       "child ended with status 0x%x", status);
-}
-
-static void not_owner(int fd, int i)
+static void not_owner(const void *arg)
 {
-	EXPECT_ERR(ioctl(fd, VHOST_SET_OWNER), EBUSY);
-	expect_not_owner(fd, i);
+	const struct device *d = arg;
+
+	EXPECT_ERR(ioctl(d->fd, VHOST_SET_OWNER), EBUSY);
+	expect_not_owner(d->fd, d->blk);
 }
 
 TEST("U-01 a forked child is not the owner, and its exit changes nothing")
 {
-	int i, fd;
+	struct device d;
 
-	each_node(i) {
-		fd = kvt_node_open(node(i));
-		ASSERT_OK(ioctl(fd, VHOST_SET_OWNER));
-		in_child(not_owner, fd, i);
-		EXPECT_OK(kvt_vring_num(fd, 0, 16));
-		close(fd);
+	each_node(d.blk) {
+		d.fd = kvt_node_open(node(d.blk));
+		ASSERT_OK(ioctl(d.fd, VHOST_SET_OWNER));
+		kvt_in_child(not_owner, &d);
+		EXPECT_OK(kvt_vring_num(d.fd, 0, 16));
+		close(d.fd);
 	}
 }
 
-static void own(int fd, int i)
+static void own(const void *arg)
 {
-	(void)i;
-	EXPECT_OK(ioctl(fd, VHOST_SET_OWNER));
-	EXPECT_OK(kvt_vring_num(fd, 0, 16));
+	const struct device *d = arg;
+
+	EXPECT_OK(ioctl(d->fd, VHOST_SET_OWNER));
+	EXPECT_OK(kvt_vring_num(d->fd, 0, 16));
 }
 
 TEST("L-02 the owner is gone, the descriptor lives on in another process")
 {
-	int i, fd;
+	struct device d;
 
-	each_node(i) {
-		fd = kvt_node_open(node(i));
-		in_child(own, fd, i);	/* it ends as the owner */
-		not_owner(fd, i);
-		EXPECT_ERR(kvt_vring_num(fd, 0, 16), EPERM);
-		close(fd);
+	each_node(d.blk) {
+		d.fd = kvt_node_open(node(d.blk));
+		kvt_in_child(own, &d);	/* it ends as the owner */
+		not_owner(&d);
+		EXPECT_ERR(kvt_vring_num(d.fd, 0, 16), EPERM);
+		close(d.fd);
 	}
 }
 

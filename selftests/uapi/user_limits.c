@@ -9,7 +9,6 @@
 #include <linux/kvasir.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "kvt_blk.h"
 #include "kvt_module.h"
@@ -62,24 +61,23 @@ static void become(uid_t uid)
 	ASSERT_OK(setuid(uid));
 }
 
+struct user {
+	uid_t uid;
+	void (*fn)(void);
+};
+
+static void be_user(const void *arg)
+{
+	const struct user *user = arg;
+
+	become(user->uid);
+	user->fn();
+}
+
 /* Run @fn as a user; its failures are the test's. */
 static void as_user(uid_t uid, void (*fn)(void))
 {
-	int status;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	ASSERT(pid >= 0, "fork: %s", strerror(errno));
-	if (!pid) {
-		become(uid);
-		fn();
-		fflush(stdout);
-		_exit(kvt_failures() ? 1 : 0);
-	}
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	EXPECT(WIFEXITED(status) && !WEXITSTATUS(status), "user %u: status 0x%x",
-	       uid, status);
+	kvt_in_child(be_user, &(struct user){ uid, fn });
 }
 
 static int node_open(const char *node)
@@ -111,19 +109,17 @@ static void three_devices(void)
 	EXPECT_ERR(node_open(BLK), EMFILE);
 }
 
+static void no_device(const void *arg)
+{
+	(void)arg;
+	EXPECT_ERR(node_open(NET), EMFILE);
+}
+
 static void beside_another(void)
 {
-	int status;
-	pid_t pid;
-
 	three_devices();
 	/* a child of the same user has no more of its own */
-	pid = fork();
-	ASSERT(pid >= 0, "fork: %s", strerror(errno));
-	if (!pid)
-		_exit(node_open(NET) < 0 && errno == EMFILE ? 0 : 1);
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	EXPECT_EQ(status, 0);
+	kvt_in_child(no_device, NULL);
 }
 
 TEST("U-12 one user's devices are limited, another's and root's are not")
