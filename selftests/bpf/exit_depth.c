@@ -349,29 +349,19 @@ TEST("--by addr tells ports, addresses and leaves apart, exactly")
 
 TEST("--symbols names where the guest was")
 {
+	const char *map = symbols_write();
 	struct json_object *samples, *s;
 	struct tiny_vm vm;
 	struct tracer t;
 	uint64_t at = 0;
-	char map[64];
-	FILE *f;
 	size_t i;
 
-	snprintf(map, sizeof(map), "/tmp/kvt-map.%d", getpid());
-	f = fopen(map, "w");
-	ASSERT(f, "%s: %s", map, strerror(errno));
-	fprintf(f, "%016x T tiny_start\n%016x t tiny_\033[31mend\n", TINY_CODE,
-		TINY_CODE + 0x100);
-	fclose(f);
 	tiny_create(&vm, 1);
 	START(&t, "-p", text_of(getpid()), "--symbols", map);
 	tiny_run(&vm, 0, &some);
 	stop(&t);
 	unlink(map);
-	NEED_EXITS(&t);
-	samples = get(vm_of(&t, getpid(), 0), "samples");
-	if (!item(samples, 0))
-		SKIP("this KVM does not say where the guest is");
+	samples = need_samples(&t);
 	for (i = 0; (s = item(samples, i)); i++)
 		if (!strncmp(json_object_get_string(get(s, "symbol")),
 			     "tiny_start+0x", 13))

@@ -210,6 +210,36 @@ static inline bool reports_exits(struct tracer *t)
 		SKIP("this KVM does not report exits");			\
 } while (0)
 
+/*
+ * Names for the code of tiny_vm.h in a file, for --symbols: tiny_start, and one
+ * that must not reach a terminal as it is. Unlink it.
+ */
+static inline const char *symbols_write(void)
+{
+	static char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/tmp/kvt-map.%d", getpid());
+	f = fopen(path, "we");
+	ASSERT(f, "%s: %s", path, strerror(errno));
+	fprintf(f, "%016x T tiny_start\n%016x t tiny_\033[31mend\n", TINY_CODE,
+		TINY_CODE + 0x100);
+	fclose(f);
+	return path;
+}
+
+/* Where the process's only VM was, or ends the test. */
+static inline struct json_object *need_samples(struct tracer *t)
+{
+	struct json_object *list;
+
+	NEED_EXITS(t);
+	list = get(vm_of(t, getpid(), 0), "samples");
+	if (!item(list, 0))
+		SKIP("this KVM does not say where the guest is");
+	return list;
+}
+
 struct counts {
 	uint64_t count, user, untimed;
 };
