@@ -55,7 +55,7 @@ static void turns_at_once(struct turn *turn, unsigned int n)
 	unsigned int i;
 
 	for (i = 0; i < VCPUS; i++) {
-		turn[i].cpu = (n + i) % 2;
+		turn[i].cpu = kvt_cpu(n + i);
 		turn[i].steps = n + 1 < TURNS ? STEPS : UINT32_MAX;
 		ASSERT_EQ(pthread_create(&id[i], NULL, take_turn, &turn[i]), 0);
 	}

@@ -47,13 +47,13 @@ static void run_on(unsigned int cpu)
 
 static void need_two_cpus(void)
 {
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+	if (kvt_cpus() < 2)
 		SKIP("needs two CPUs");
 }
 
 static void other_cpu(unsigned int n)
 {
-	run_on(n % 2);
+	run_on(kvt_cpu(n));
 }
 
 TEST("T-02 a thread that goes from CPU to CPU loses nothing")
@@ -82,7 +82,7 @@ static void *run_swapping(void *arg)
 	tiny_set(s->vm, s->i, &some);
 	while (tiny_step(&s->vm->vcpu[s->i]))
 		if (!(++steps % STEPS))
-			run_on((steps / STEPS + s->i) % 2);
+			run_on(kvt_cpu(steps / STEPS + s->i));
 	return NULL;
 }
 
@@ -112,15 +112,21 @@ TEST("T-02 two vCPUs that change CPUs with each other are not mixed")
 
 /* ---- T-03 ---- */
 
-#define ONLINE "/sys/devices/system/cpu/cpu1/online"
+static const char *online_file(void)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/online", kvt_cpu(1));
+	return path;
+}
 
 static void set_online(bool on)
 {
-	FILE *f = fopen(ONLINE, "w");
+	FILE *f = fopen(online_file(), "w");
 
-	ASSERT(f, "%s: %s", ONLINE, strerror(errno));
+	ASSERT(f, "%s: %s", online_file(), strerror(errno));
 	fputs(on ? "1" : "0", f);
-	ASSERT(!fclose(f), "%s: %s", ONLINE, strerror(errno));
+	ASSERT(!fclose(f), "%s: %s", online_file(), strerror(errno));
 }
 
 /* Twice away, twice back: there the thread goes again by itself. */
@@ -137,12 +143,12 @@ TEST("T-03 a CPU that goes offline under the vCPU")
 	struct tiny_vm vm;
 	struct tracer t;
 
-	if (geteuid() || access(ONLINE, W_OK))
+	if (geteuid() || access(online_file(), W_OK))
 		SKIP("no CPU can be taken offline here");
 	need_two_cpus();
 	tiny_create(&vm, 1);
 	START(&t, "-p", text_of(getpid()));
-	run_on(1);
+	run_on(kvt_cpu(1));
 	run_disturbed(&vm, change_online);
 	set_online(true);
 	stop(&t);

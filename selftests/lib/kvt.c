@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Test harness; see kvt.h. */
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -117,6 +118,29 @@ uint64_t kvt_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static const cpu_set_t *allowed_cpus(void)
+{
+	static cpu_set_t set;
+
+	if (!CPU_COUNT(&set))
+		ASSERT_OK(sched_getaffinity(0, sizeof(set), &set));
+	return &set;
+}
+
+unsigned int kvt_cpus(void)
+{
+	return (unsigned int)CPU_COUNT(allowed_cpus());
+}
+
+unsigned int kvt_cpu(unsigned int n)
+{
+	unsigned int cpu = 0;
+
+	for (n %= kvt_cpus(); !CPU_ISSET(cpu, allowed_cpus()) || n--; cpu++)
+		;
+	return cpu;
 }
 
 uint64_t kvt_deadline(unsigned int ms)

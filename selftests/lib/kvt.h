@@ -131,6 +131,12 @@ void kvt_child_end(pid_t pid);
 /* Both. */
 void kvt_in_child(void (*fn)(const void *arg), const void *arg);
 
+/* How many CPUs this program could run on when it first asked. */
+unsigned int kvt_cpus(void);
+
+/* The @n-th of them, and around again behind the last. */
+unsigned int kvt_cpu(unsigned int n);
+
 /* Milliseconds of a monotonic clock, for deadlines. */
 uint64_t kvt_now(void);
 /* kvt_now() + @ms */
