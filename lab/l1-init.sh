@@ -61,6 +61,7 @@ watch_guests() {
 # Proof of life for l1.sh.
 while date +%s >"$OUT/.alive"; do sleep 5; done &
 
+[ -z "$taskset" ] || taskset -pc "$taskset" $$ >/dev/null
 cd "$cwd" 2>/dev/null || cd /
 if [ -n "$command" ]; then
 	stty opost -onlcr

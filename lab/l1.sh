@@ -9,7 +9,7 @@
 #   -k KERNEL    series or release, see kernels.sh, or debug, see debug-kernel.sh
 #                                                         (default 6.1)
 #   -m MIB       memory                                   (default 2048)
-#   -s CPUS      virtual CPUs                             (default 2)
+#   -s CPUS      virtual CPUs, by tcg one more for the kernel (default 2)
 #   -t SECONDS   wall-clock limit                         (default 600)
 #   -a "ARGS"    further kernel arguments
 #   -A ACCEL     kvm or tcg        (default: kvm where it boots a stock kernel)
@@ -106,11 +106,18 @@ vmcb_offset() {
 	rm -f "$ko"
 }
 
+# Any CPU that loads FPU registers may undo what CPU 0 has just done to the flags
+# that tell guest from host (see lab.rst). So under tcg nothing enters a guest there.
+smp=$cpus taskset=''
+if [ "$accel" = tcg ] && [ -z "$icount" ]; then
+	smp=$((cpus + 1)) taskset=1-$cpus
+fi
+
 # What L1 does after its root is up; read by lab/l1-init.sh.
 {
 	printf 'release=%q\nkdir=%q\ncwd=%q\n' "$rel" "$kdir" "$PWD"
 	printf 'module=%q\n' "$KV_BUILD/kmod-$rel/kvasir.ko"
-	printf 'command=%q vmcb_offset=%q\n' "$command" "$(vmcb_offset)"
+	printf 'command=%q vmcb_offset=%q taskset=%q\n' "$command" "$(vmcb_offset)" "$taskset"
 	if [ -z "$command" ]; then
 		read -r rows columns < <(stty size)
 		printf 'rows=%q columns=%q term=%q\n' "$rows" "$columns" "${TERM:-dumb}"
@@ -129,7 +136,7 @@ monitor=$(mktemp -u)
 trap 'rm -f "$monitor"' EXIT
 signal=on
 [ -n "$command" ] || signal=off
-qemu=("$emulator" -machine q35 -cpu "$cpu" -m "$mem" -smp "$cpus"
+qemu=("$emulator" -machine q35 -cpu "$cpu" -m "$mem" -smp "$smp"
 	-nodefaults -no-user-config -no-reboot -display none
 	-kernel "$kdir/vmlinux" -initrd "$initrd"
 	-append "console=ttyS1 loglevel=5 panic=-1 mitigations=off tsc=reliable no_timer_check $kargs"
