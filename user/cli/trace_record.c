@@ -17,11 +17,13 @@ void trace_series_since(const struct exits_series *now,
 			const struct exits_series *before,
 			struct exits_series *out)
 {
+	static const struct exits_series none;
 	uint32_t i, first = HIST_BUCKETS, last = 0;
 
-	*out = *now;
 	if (!before)
-		return;
+		before = &none;
+	*out = *now;
+	/* Read while it counts, @timed may be of another moment than the buckets. */
 	out->timed = 0;
 	out->untimed = trace_since(now->untimed, before->untimed);
 	out->total_ns = trace_since(now->total_ns, before->total_ns);
