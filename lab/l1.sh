@@ -223,7 +223,6 @@ emulator_fault() {
 		say "L1: a nested guest was left with its registers still in place"
 	elif grep -a -A 40 'panic.*: corrupted stack end' "$out/kernel.log" |
 		grep -aq ' shutdown_interception+'; then
-		# Both at once, with no module of ours and in no other order.
 		say "L1: its memory was damaged in the moment a guest of it died of a triple fault"
 	elif kv_qemu_trusted "$emulator"; then
 		return 1
@@ -245,8 +244,8 @@ rm -f "$out/repeated"
 mode=$accel
 if [ "$accel" = tcg ]; then
 	mode+=,thread=$([ -n "$icount" ] && echo single || echo multi)
-	# Most of these faults come when what was translated is thrown away for
-	# want of room: the most QEMU allows, where there is memory for it.
+	# A guest may be interrupted twice when what was translated is thrown away
+	# for want of room: the most QEMU allows, where there is memory for it.
 	[ "$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)" -lt $((mem + 4096)) ] ||
 		mode+=,tb-size=2047
 fi
