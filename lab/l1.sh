@@ -208,10 +208,10 @@ boot() {
 }
 
 # What the emulator does to the kernels it runs, told from what is left; why is in
-# Documentation/lab.rst. Any of them now and then takes an interrupt between a
-# nested guest and its host. One that cannot be trusted (see qemu.sh) also runs
-# old code of a kernel that patches itself: the kernel returns to a breakpoint for
-# ever, or dies of one that is gone.
+# Documentation/lab.rst. Any of them may mistake a nested guest for its host, which
+# keeping off CPU 0 should prevent. One that cannot be trusted (see qemu.sh) also
+# runs old code of a kernel that patches itself: the kernel returns to a breakpoint
+# for ever, or dies of one that is gone.
 emulator_fault() {
 	if [ -s "$out/guests-died.txt" ]; then
 		say "L1: a guest of it died of a triple fault:"
