@@ -8,6 +8,7 @@
  * theirs (the sanitizers look).
  */
 #include <elf.h>
+#include <sys/stat.h>
 
 #include "../../user/cli/trace_symbols.h"
 #include "kvt.h"
@@ -168,4 +169,16 @@ TEST("an ELF file with damaged bytes")
 		trace_symbols_find(s, kvt_rand(&seed), &offset);
 		trace_symbols_free(s);
 	}
+}
+
+TEST("what is no file, or has no end, is not read")
+{
+	struct trace_symbols *s;
+	char path[64];
+
+	EXPECT_EQ(trace_symbols_load("/dev/zero", &s), -EINVAL);
+	snprintf(path, sizeof(path), "/tmp/kvt-symbols.%d", getpid());
+	ASSERT_OK(mkfifo(path, 0600));
+	EXPECT_EQ(trace_symbols_load(path, &s), -EINVAL);
+	unlink(path);
 }

@@ -248,6 +248,48 @@ static size_t size_of(const char *path)
 	return stat(path, &st) ? 0 : st.st_size;
 }
 
+static void write_out(const char *path, const char *text)
+{
+	struct trace_out out;
+
+	ASSERT_EQ(trace_out_open(&out, path), 0);
+	fputs(text, out.file);
+	EXPECT_EQ(trace_out_close(&out, true), 0);
+}
+
+TEST("links, further names, owner and mode of a file outlast a recording")
+{
+	char dir[32], path[64], link[64], name[64];
+	struct stat st;
+
+	folder(dir, path);
+	sprintf(link, "%s/link", dir);
+	sprintf(name, "%s/name", dir);
+	if (!geteuid())
+		ASSERT_OK(chown(path, 1000, 1001));
+	ASSERT_OK(symlink("file", link));
+	write_out(link, "newer");
+	ASSERT_OK(lstat(link, &st));
+	EXPECT(S_ISLNK(st.st_mode), "the link is gone");
+	ASSERT_OK(stat(path, &st));
+	EXPECT_EQ(st.st_size, 5);
+	EXPECT_EQ(st.st_mode & 07777, 0600);
+	EXPECT(geteuid() || (st.st_uid == 1000 && st.st_gid == 1001),
+	       "owned by %u:%u", st.st_uid, st.st_gid);
+
+	ASSERT_OK(rename(path, name));
+	write_out(link, "a link to nothing");
+	EXPECT_EQ(size_of(path), 17);
+	ASSERT_OK(unlink(path));
+	ASSERT_OK(linkat(AT_FDCWD, name, AT_FDCWD, path, 0));
+	write_out(path, "both");
+	EXPECT_EQ(size_of(name), 4);
+	unlink(name);
+	unlink(link);
+	unlink(path);
+	EXPECT_OK(rmdir(dir));
+}
+
 TEST("a recording replaces the old file at its end, or leaves it")
 {
 	char dir[32], path[64];

@@ -36,6 +36,7 @@ TRACE_DIFF := $(TRACE_OUT) $(addprefix user/cli/,trace_diff.c \
 TRACE_RUN := $(TRACE_OUT) $(addprefix user/cli/,trace_run.c trace_kinds.c \
 	trace_serve.c trace_live.c trace_view.c)
 SRC_test_trace_fmt := $(TRACE_OUT)
+SRC_test_trace_vm := user/cli/trace_vm.c
 SRC_test_trace_queue_fmt := $(TRACE_OUT)
 SRC_test_trace_file := $(TRACE_OUT)
 SRC_test_trace_diff := $(TRACE_DIFF)

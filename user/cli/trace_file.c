@@ -120,44 +120,74 @@ void trace_recording_free(struct trace_recording *rec)
 		trace_record_free(&rec->exits);
 }
 
-/* A file beside @o->path, to be put in its place; NULL with errno set. */
-static FILE *open_temp(struct trace_out *o)
+/* Make @fd what was at @st: its owner and mode; else as a new file. */
+static int take_after(int fd, const struct stat *st)
+{
+	mode_t mask;
+
+	if (st)
+		return fchown(fd, st->st_uid, st->st_gid) ||
+		       fchmod(fd, st->st_mode & 07777) ? -1 : 0;
+	mask = umask(0);
+	umask(mask);
+	return fchmod(fd, 0666 & ~mask);
+}
+
+/*
+ * A file beside @o->path, to be put in the place of what is there: @st, or
+ * NULL. NULL with errno set.
+ */
+static FILE *open_temp(struct trace_out *o, const struct stat *st)
 {
 	FILE *file = NULL;
-	mode_t mask;
-	int fd;
+	int fd, err;
 
 	if (asprintf(&o->temp, "%s.XXXXXX", o->path) < 0) {
 		o->temp = NULL;
 		return NULL;
 	}
 	fd = mkostemp(o->temp, O_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	mask = umask(0);
-	umask(mask);
-	if (!fchmod(fd, 0666 & ~mask))
+	if (fd >= 0 && !take_after(fd, st))
 		file = fdopen(fd, "w");
-	if (!file) {
+	if (file)
+		return file;
+	err = errno;
+	if (fd >= 0) {
 		close(fd);
 		unlink(o->temp);
 	}
-	return file;
+	free(o->temp);
+	o->temp = NULL;
+	errno = err;
+	return NULL;
 }
 
+/*
+ * A link stays, and what it leads to is written. A device, a pipe, a file with
+ * several names, and one whose owner cannot be kept are written directly; a
+ * folder fails with EISDIR.
+ */
 int trace_out_open(struct trace_out *o, const char *path)
 {
+	char *real = realpath(path, NULL);
 	struct stat st;
+	bool replace;
 
-	*o = (struct trace_out){ .path = path };
-	if (stat(path, &st) || S_ISREG(st.st_mode))
-		o->file = open_temp(o);
-	else	/* a device or pipe; a folder fails with EISDIR */
-		o->file = fopen(path, "we");
+	*o = (struct trace_out){ .path = real ? real : strdup(path) };
+	if (real)
+		replace = !stat(real, &st) && S_ISREG(st.st_mode) &&
+			  st.st_nlink == 1;
+	else	/* it is new, or a link to nothing */
+		replace = lstat(path, &st) && errno == ENOENT;
+	if (o->path && replace)
+		o->file = open_temp(o, real ? &st : NULL);
+	if (o->path && !o->file && (real || !replace))
+		o->file = fopen(o->path, "we");
 	if (o->file)
 		return 0;
-	free(o->temp);
-	return out_error(EXIT_VMM, "cannot write %s: %s", path, strerror(errno));
+	out_error(EXIT_VMM, "cannot write %s: %s", path, strerror(errno));
+	free(o->path);
+	return EXIT_VMM;
 }
 
 int trace_out_close(struct trace_out *o, bool keep)
@@ -172,5 +202,6 @@ int trace_out_close(struct trace_out *o, bool keep)
 	if (o->temp && (!keep || err))
 		unlink(o->temp);
 	free(o->temp);
+	free(o->path);
 	return ret;
 }

@@ -63,8 +63,8 @@ int trace_file_read(const char *path, struct trace_recording *rec);
 /* The file of a recording while it is made: the old one stays until the end. */
 struct trace_out {
 	FILE *file;
-	const char *path;
-	char *temp;		/* NULL: written directly, no regular file */
+	char *path;		/* no link */
+	char *temp;		/* NULL: written directly */
 };
 
 /* Return: 0, or the exit status after one line of complaint. */

@@ -117,17 +117,23 @@ static int print_all(enum libbpf_print_level level, const char *fmt, va_list ap)
 	return vfprintf(stderr, fmt, ap);
 }
 
-/* Let SIGINT and SIGTERM end the trace instead of the process. */
+/*
+ * Let a signal end the trace instead of the process; a lost terminal, too, so
+ * that a recording is written. nohup's wish is kept.
+ */
 static int run_until_signal(struct trace_session *s,
 			    int (*fn)(struct trace_session *s, void *ctx),
 			    void *ctx)
 {
+	struct sigaction hup;
 	sigset_t set, before;
 	int ret;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	if (!sigaction(SIGHUP, NULL, &hup) && hup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, &before);
 	s->source.sigfd = signalfd(-1, &set, SFD_CLOEXEC);
 	if (s->source.sigfd >= 0) {

@@ -253,7 +253,7 @@ static int print_subs(const struct trace_vm *vm)
 	static const char *const heads[] = {
 		"REASON", "BY", "WHAT", ">EXITS", ">TOTAL", ">MEAN", ">MAX", "DEVICE",
 	};
-	char name[EXIT_NAME_MAX], what[TRACE_SUB_MAX], device[4 * 32];
+	char name[EXIT_NAME_MAX], what[TRACE_SUB_MAX];
 	char buf[TRACE_DURATION_MAX];
 	struct table *table;
 	size_t i;
@@ -265,7 +265,6 @@ static int print_subs(const struct trace_vm *vm)
 		const struct trace_sub *s = &vm->sub[i];
 
 		trace_sub_text(what, s);
-		out_escape(device, sizeof(device), s->device);
 		table_cell(table, "%s", exit_reason_name(s->isa, s->reason, name));
 		table_cell(table, s->user ? "user" : "kernel");
 		table_cell(table, "%s", what);
@@ -274,7 +273,7 @@ static int print_subs(const struct trace_vm *vm)
 		table_cell(table, "%s", trace_duration(buf, s->count.total_ns /
 						       s->count.timed));
 		table_cell(table, "%s", trace_duration(buf, s->count.max_ns));
-		table_cell(table, "%s", *device ? device : "-");
+		table_cell(table, "%s", *s->device ? s->device : "-");
 	}
 	return table_print(table);
 }
@@ -282,7 +281,6 @@ static int print_subs(const struct trace_vm *vm)
 void trace_rip_text(char buf[TRACE_RIP_MAX], const struct trace *t,
 		    const struct trace_rip *r)
 {
-	char name[TRACE_RIP_MAX - 32];
 	const char *symbol = NULL;
 	uint64_t offset;
 
@@ -292,8 +290,8 @@ void trace_rip_text(char buf[TRACE_RIP_MAX], const struct trace *t,
 		snprintf(buf, TRACE_RIP_MAX, "0x%" PRIx64, r->rip);
 		return;
 	}
-	out_escape(name, sizeof(name), symbol);
-	snprintf(buf, TRACE_RIP_MAX, "%s+0x%" PRIx64, name, offset);
+	snprintf(buf, TRACE_RIP_MAX, "%.*s+0x%" PRIx64, TRACE_RIP_MAX - 32, symbol,
+		 offset);
 }
 
 static int print_rips(const struct trace *t, const struct trace_vm *vm)

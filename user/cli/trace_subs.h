@@ -25,7 +25,7 @@ int trace_subs_collect(struct trace *t, const struct trace_maps *maps,
 		       struct trace_vm *(*vm_of)(void *ctx, uint32_t life),
 		       void *ctx);
 
-/* "symbol+0x12", or the address */
+/* "symbol+0x12", or the address; the symbol as it is in the file */
 void trace_rip_text(char buf[TRACE_RIP_MAX], const struct trace *t,
 		    const struct trace_rip *r);
 

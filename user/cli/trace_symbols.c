@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "trace_symbols.h"
@@ -13,6 +14,8 @@
 /* Nothing is this far into a function. */
 #define FAR (1U << 20)
 #define SYMBOL_MAX 256
+/* No vmlinux with debugging information is larger. */
+#define IMAGE_MAX (2UL << 30)
 
 struct symbol {
 	uint64_t addr;
@@ -179,6 +182,8 @@ static int read_all(int fd, char **data, size_t *size)
 	*data = NULL;
 	*size = 0;
 	while (n > 0) {
+		if (*size >= IMAGE_MAX)
+			return -EFBIG;
 		if (*size == room) {
 			room = room ? 2 * room : 1U << 20;
 			grown = realloc(*data, room);
@@ -195,13 +200,19 @@ static int read_all(int fd, char **data, size_t *size)
 
 int trace_symbols_load(const char *path, struct trace_symbols **out)
 {
-	int err, fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A pipe would keep us waiting, in open() and after it. */
+	int err, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct trace_symbols *s;
 	struct image i;
+	struct stat st;
 	char *data;
 
 	if (fd < 0)
 		return -errno;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return -EINVAL;
+	}
 	s = calloc(1, sizeof(*s));
 	err = read_all(fd, &data, &i.size);
 	close(fd);

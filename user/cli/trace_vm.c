@@ -43,22 +43,47 @@ static bool is_ours(const char *program)
  * The value of a name option in @arg, with @next behind it; NULL if it is none.
  * @ours: -n is one, too
  */
-static const char *name_option(const char *arg, const char *next, bool ours,
-			       size_t *len)
+static const char *name_option(const char *arg, const char *next, bool ours)
 {
-	const char *s;
-
 	if (!strncmp(arg, "--name=", 7))
-		s = arg + 7;
-	else if (!strcmp(arg, "--name") || !strcmp(arg, "-name") ||
-		 (ours && !strcmp(arg, "-n")))
-		s = next;
-	else
-		return NULL;
-	if (!strncmp(s, "guest=", 6))
-		s += 6;
-	*len = strcspn(s, ",");
-	return s;
+		return arg + 7;
+	if (!strcmp(arg, "--name") || !strcmp(arg, "-name") ||
+	    (ours && !strcmp(arg, "-n")))
+		return next;
+	return NULL;
+}
+
+/* The part of @value up to its end or a comma; two commas stand for one. */
+static const char *option_part(const char *value, char *part, size_t size)
+{
+	size_t n = 0;
+
+	for (; *value; value++) {
+		if (*value == ',' && *++value != ',')
+			break;
+		if (n + 1 < size)
+			part[n++] = *value;
+	}
+	part[n] = 0;
+	return value;
+}
+
+/*
+ * What @value, QEMU's -name or kvmtool's --name, calls the guest: the part that
+ * begins with guest=, wherever it is, else the first one if it has no key.
+ */
+static void guest_name(const char *value, char *name, size_t size)
+{
+	char part[256];
+	bool first;
+
+	for (first = true; *value; first = false) {
+		value = option_part(value, part, sizeof(part));
+		if (!strncmp(part, "guest=", 6))
+			snprintf(name, size, "%s", part + 6);
+		else if (first && !strchr(part, '='))
+			snprintf(name, size, "%s", part);
+	}
 }
 
 /* File @name of process @pid, cut to @size, and a 0. Return: its length */
@@ -96,24 +121,23 @@ void trace_vm_name(uint32_t pid, char *name, size_t size)
 	*name = 0;
 	len = read_proc(pid, "cmdline", buf, sizeof(buf));
 	for (arg = buf; arg < buf + len; arg = next) {
-		size_t n;
-
 		next = arg + strlen(arg) + 1;
-		s = name_option(arg, next < buf + len ? next : "", is_ours(buf),
-				&n);
-		if (s) {
-			snprintf(name, size, "%.*s", (int)n, s);
+		s = name_option(arg, next < buf + len ? next : "", is_ours(buf));
+		if (s && is_ours(buf))
+			snprintf(name, size, "%s", s);
+		else if (s)
+			guest_name(s, name, size);
+		if (s)
 			break;
-		}
 	}
 }
 
 int trace_find_vm(const char *name)
 {
+	int has, found = -ENOENT, untold = -ENOENT;
 	DIR *d = opendir("/proc");
 	struct dirent *e;
 	char got[128];
-	int found = -ENOENT;
 	uint32_t pid;
 
 	if (!d)
@@ -123,14 +147,16 @@ int trace_find_vm(const char *name)
 		if (!pid)
 			continue;
 		trace_vm_name(pid, got, sizeof(got));
-		if (strcmp(got, name) || trace_has_vm(pid) <= 0)
+		if (strcmp(got, name))
 			continue;
-		if (found > 0) {
-			found = -EEXIST;
+		has = trace_has_vm(pid);
+		if (has > 0)
+			found = found > 0 ? -EEXIST : (int)pid;
+		else if (has == -EACCES)
+			untold = untold == -ENOENT ? (int)pid : -EEXIST;
+		if (found == -EEXIST)
 			break;
-		}
-		found = pid;
 	}
 	closedir(d);
-	return found;
+	return found == -ENOENT ? untold : found;
 }

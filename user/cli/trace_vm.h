@@ -23,6 +23,9 @@ void trace_vm_comm(uint32_t pid, char *comm, size_t size);
 /**
  * trace_find_vm() - the process whose VM is called @name
  *
+ * Whose files the caller may not see counts if no other process does: tracing
+ * needs fewer rights than looking for a VM among somebody else's files.
+ *
  * Return: its number, -ENOENT if there is none, -EEXIST if there are several,
  * other -errno.
  */
