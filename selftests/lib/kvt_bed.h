@@ -11,7 +11,7 @@
 
 #include "kvt_net.h"
 
-#define KVT_BED_MS 5000		/* for whatever must happen */
+#define KVT_BED_MS 20000	/* for whatever must happen */
 
 struct kvt_bed {
 	struct kvt_nic bad, good;

@@ -13,8 +13,8 @@
 
 #include "kvt_net.h"
 
-#define SEND_MS 5000
-#define RECV_MS 10000
+#define SEND_MS 20000
+#define RECV_MS 20000
 
 void kvt_netns(void)
 {
@@ -371,6 +371,23 @@ ssize_t kvt_nic_recv(struct kvt_nic *nic, struct virtio_net_hdr *hdr,
 	}
 	kvt_ring_kick(&nic->rx);
 	return (ssize_t)got;
+}
+
+/* A frame of our own comes behind all the others. */
+void kvt_nic_empty(struct kvt_nic *nic, int wire)
+{
+	static uint8_t got[65536];
+	uint8_t last[60];
+	ssize_t len;
+
+	kvt_frame(last, sizeof(last), UINT32_MAX);
+	ASSERT_EQ(write(wire, last, sizeof(last)), sizeof(last));
+	do {
+		len = kvt_nic_recv(nic, NULL, got, sizeof(got), RECV_MS);
+		ASSERT(len >= 0, "the last frame does not come");
+	} while (len != sizeof(last) || memcmp(got, last, sizeof(last)));
+	while (kvt_wire_recv(wire, got, sizeof(got), 0) > 0)
+		;
 }
 
 void kvt_frame(void *frame, uint32_t len, uint32_t seq)

@@ -104,6 +104,9 @@ bool kvt_nic_drain(struct kvt_nic *nic, unsigned int ms);
 ssize_t kvt_nic_recv(struct kvt_nic *nic, struct virtio_net_hdr *hdr,
 		     void *frame, size_t max, unsigned int ms);
 
+/* Take all frames that were on their way from @wire, and those at @wire. */
+void kvt_nic_empty(struct kvt_nic *nic, int wire);
+
 /* An Ethernet frame of KVT_ETHERTYPE whose payload follows from @seq. */
 void kvt_frame(void *frame, uint32_t len, uint32_t seq);
 /* Bytes of headers kvt_tcp_frame() makes. */

@@ -6,6 +6,8 @@
 
 #include "kvt_nl.h"
 
+#define ASLEEP_MS 20000
+
 /* One socket per test process; opened before it changes its namespace. */
 static int nl = -1;
 static uint16_t family;
@@ -317,6 +319,39 @@ uint64_t kvt_nl_counter(uint32_t dev_id, uint32_t index, int counter)
 
 	kvt_nl_queue(dev_id, index, &q);
 	return q.c[counter];
+}
+
+/* The state of a thread as in proc(5). */
+static char thread_state(uint32_t pid)
+{
+	char path[64], line[256], *p;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+	f = fopen(path, "re");
+	ASSERT(f, "%s: %s", path, strerror(errno));
+	ASSERT(fgets(line, sizeof(line), f), "%s is empty", path);
+	fclose(f);
+	p = strrchr(line, ')');
+	ASSERT(p && p[1], "%s: %s", path, line);
+	return p[2];
+}
+
+/*
+ * Who asks for a service wakes the worker before the call returns, and only
+ * without work it sleeps in a way that signals end ('S').
+ */
+void kvt_nl_asleep(uint32_t dev_id, uint32_t index)
+{
+	uint64_t deadline = kvt_deadline(ASLEEP_MS);
+	struct kvt_queue_stat q;
+
+	kvt_nl_queue(dev_id, index, &q);
+	while (thread_state(q.worker) != 'S') {
+		ASSERT(kvt_left(deadline), "the worker of queue %u of device %u does not sleep",
+		       index, dev_id);
+		kvt_sleep(1);
+	}
 }
 
 uint64_t kvt_nl_wait(uint32_t dev_id, uint32_t index, int counter,

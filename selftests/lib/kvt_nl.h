@@ -44,6 +44,13 @@ bool kvt_nl_find(uint32_t type, pid_t pid, struct kvt_dev_stat *out);
 /* One queue; ends the test when it is not listed. */
 void kvt_nl_queue(uint32_t dev_id, uint32_t index, struct kvt_queue_stat *out);
 uint64_t kvt_nl_counter(uint32_t dev_id, uint32_t index, int counter);
+/**
+ * kvt_nl_asleep() - wait until the worker of a queue has nothing to do
+ *
+ * Every service asked for before, of all queues it has, is over then: calls
+ * are signalled, kicks asked for, counters up to date. A poll is over, too.
+ */
+void kvt_nl_asleep(uint32_t dev_id, uint32_t index);
 /* Wait until the counter is at least @want; its last value. */
 uint64_t kvt_nl_wait(uint32_t dev_id, uint32_t index, int counter,
 		     uint64_t want, unsigned int ms);

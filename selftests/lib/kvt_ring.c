@@ -67,6 +67,13 @@ uint64_t kvt_gpa(const struct kvt_mem *mem, const void *p)
 	return mem->gpa + (uint64_t)((const uint8_t *)p - mem->base);
 }
 
+void kvt_mem_poke(const struct kvt_mem *mem, void *p, const void *bytes,
+		  size_t len)
+{
+	ASSERT_EQ(pwrite(mem->fd, bytes, len, (uint8_t *)p - mem->base),
+		  (ssize_t)len);
+}
+
 struct kvt_sg kvt_sg(const struct kvt_mem *mem, const void *p, uint32_t len)
 {
 	return (struct kvt_sg){ kvt_gpa(mem, p), len };
@@ -306,6 +313,7 @@ bool kvt_ring_publish(struct kvt_ring *ring)
 void kvt_ring_force_kick(struct kvt_ring *ring)
 {
 	ASSERT_OK(eventfd_write(ring->kick, 1));
+	ring->kicks++;
 }
 
 void kvt_ring_kick(struct kvt_ring *ring)

@@ -29,6 +29,9 @@ void kvt_mem_free(struct kvt_mem *mem);
 /* @align is a power of two; zeroed; freed with the whole memory. */
 void *kvt_mem_alloc(struct kvt_mem *mem, size_t size, size_t align);
 uint64_t kvt_gpa(const struct kvt_mem *mem, const void *p);
+/* Write to @p, a place in it, where the mapping does not allow that. */
+void kvt_mem_poke(const struct kvt_mem *mem, void *p, const void *bytes,
+		  size_t len);
 
 /* Descriptors of an indirect table; what kvt_ring_add() takes in one chain. */
 #define KVT_INDIRECT_MAX 64
@@ -99,6 +102,7 @@ struct kvt_ring {
 
 	int kick, call, err;	/* eventfds, non-blocking */
 	uint64_t calls;		/* signals taken from .call */
+	uint64_t kicks;		/* signals given to .kick */
 };
 
 /* One piece of a buffer, in guest terms. */
