@@ -103,7 +103,7 @@ static unsigned int not_in(const struct log *log, const uint8_t *a,
  */
 static void compare(const struct log *log)
 {
-	uint64_t deadline = kvt_deadline(1000);
+	uint64_t deadline = kvt_deadline(MS);
 	unsigned int missing, extra;
 
 	while ((missing = not_in(log, log->want, log->bits)) &&
@@ -244,7 +244,7 @@ static bool is_logged(const struct log *log, uint64_t gpa)
 /* A page is logged right after it was written, which may be just now. */
 static bool logged_soon(const struct log *log, uint64_t gpa)
 {
-	uint64_t deadline = kvt_deadline(1000);
+	uint64_t deadline = kvt_deadline(MS);
 
 	while (!is_logged(log, gpa)) {
 		if (!kvt_left(deadline))
@@ -478,9 +478,10 @@ TEST("U-06 a log that cannot be written breaks the queue, and says so once")
 	ASSERT_OK(ioctl(d.dev.fd, VHOST_SET_LOG_BASE, &base));
 	ASSERT_OK(ioctl(d.dev.fd, VHOST_SET_FEATURES, &with));
 	kvt_bio_submit(&d, 0, &in, VIRTIO_BLK_T_IN, 0, PAGE);
-	EXPECT(!kvt_bio_reap(&d, 0, 500), "answered without being logged");
-	ASSERT_EQ(read(d.q[0].err, &n, sizeof(n)), sizeof(n));
+	ASSERT(kvt_eventfd_wait(d.q[0].err, MS, &n), "not broken");
 	EXPECT_EQ(n, 1);
+	EXPECT(!kvt_bio_reap(&d, 0, 200), "answered without being logged");
+	EXPECT(!kvt_eventfd_wait(d.q[0].err, 0, NULL), "said again");
 	EXPECT_EQ(kvt_nl_counter(d.id, 0, KVASIR_C_BROKEN), 1);
 	kvt_disk_close(&d);
 }

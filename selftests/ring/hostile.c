@@ -10,7 +10,7 @@
 
 #include "kvt_bed.h"
 
-#define MS 5000
+#define MS KVT_BED_MS
 #define NUM 64
 #define RAW 32		/* first descriptor the raw chains use */
 
@@ -89,17 +89,25 @@ TEST("R-07 ring memory becomes inaccessible while running")
 
 TEST("R-07 R-11 ring memory becomes read-only while running")
 {
+	__virtio16 entry, idx;
+	struct kvt_ring *tx;
 	struct kvt_bed b;
 
 	kvt_bed_open(&b, V1, NUM);
 	memset(b.page, 0, 100);
 	raw(&b, RAW, b.gpa, 100, 0, 0);
-	kvt_raw_avail(&b.bad.tx, RAW);
+	tx = &b.bad.tx;
+	entry = htole16(RAW);
+	idx = htole16((uint16_t)(tx->avail_idx + 1));
+	/* offered only now: the device may look at any time */
 	kvt_bed_protect(&b, PROT_READ);
-	kvt_ring_force_kick(&b.bad.tx);
+	kvt_mem_poke(tx->mem, &tx->avail->ring[tx->avail_idx % NUM], &entry,
+		     sizeof(entry));
+	kvt_mem_poke(tx->mem, &tx->avail->idx, &idx, sizeof(idx));
+	kvt_ring_force_kick(tx);
 	kvt_bed_broken(&b, 1);
 	kvt_bed_protect(&b, PROT_READ | PROT_WRITE);
-	EXPECT_EQ(kvt_ring_used(&b.bad.tx), 0);
+	EXPECT_EQ(kvt_ring_used(tx), 0);
 	kvt_bed_revived(&b, 1);
 }
 
