@@ -135,7 +135,7 @@ TEST("0 is off; the limit is read back, and reset forgets it")
 /* Frames one after the other, each soon after the last one came back. */
 static void find_work(uint64_t features, uint32_t us)
 {
-	uint64_t end = kvt_deadline(20000), hits = 0, tries;
+	uint64_t end = kvt_deadline(40000), hits = 0, tries;
 	struct bed b;
 	uint32_t seq;
 
@@ -190,15 +190,16 @@ TEST("queues polled by workers of their own")
 	kvt_nic_close(&b.nic);
 }
 
-TEST("L-05 no work: a worker that may poll for ten seconds soon sleeps")
+TEST("L-05 no work: a worker that may poll for an hour soon sleeps")
 {
 	uint64_t cpu, polled;
 	struct bed b;
 
-	bed_open(&b, V1 | EV, 10000000);
+	bed_open(&b, V1 | EV, 3600000000u);
 	kvt_nic_exchange(&b.nic, b.wire, 100, 1);
-	/* the credit is used up after this */
-	kvt_sleep(1000);
+	/* when the credit is used up */
+	kvt_nl_asleep(b.nic.id, 1);
+	kvt_sleep(500);
 	cpu = cpu_ns(&b, 0);
 	polled = count(&b, 1, KVASIR_C_POLL_NS);
 	kvt_sleep(2000);
@@ -212,7 +213,7 @@ TEST("L-05 no work: a worker that may poll for ten seconds soon sleeps")
 
 TEST("L-05 a kick storm with nothing in the ring: polling keeps its budget")
 {
-	uint64_t t0, polled, spent;
+	uint64_t t0, polled, spent, tries, end;
 	unsigned int percent;
 	struct bed b;
 	int i;
@@ -226,6 +227,14 @@ TEST("L-05 a kick storm with nothing in the ring: polling keeps its budget")
 			kvt_sleep(1);
 	}
 	polled = count(&b, 1, KVASIR_C_POLL_NS);
+	tries = count(&b, 1, KVASIR_C_POLL_TRIES);
+	/*
+	 * A poll takes longer than its budget when somebody else has the CPU in
+	 * the middle of it. That is made up for before the next one begins.
+	 */
+	for (end = kvt_deadline(MS); kvt_left(end) &&
+	     count(&b, 1, KVASIR_C_POLL_TRIES) == tries; kvt_sleep(1))
+		kvt_ring_force_kick(&b.nic.tx);
 	spent = mono_ns() - t0;
 	NOTE("%llu ms of %llu ms polled",
 	     (unsigned long long)polled / 1000000,
@@ -298,7 +307,10 @@ static void stop_by(struct bed *b, enum stop how)
 	}
 }
 
-TEST("L-06 stopped, moved, reset and closed in the middle of a poll")
+#define SOON 30000	/* well before the end of a poll of a minute */
+
+TEST_SECONDS("L-06 stopped, moved, reset and closed in the middle of a poll",
+	     300)
 {
 	struct bed b;
 	uint64_t t0;
@@ -310,7 +322,7 @@ TEST("L-06 stopped, moved, reset and closed in the middle of a poll")
 		wait_polling(&b);
 		t0 = kvt_now();
 		stop_by(&b, (enum stop)how);
-		EXPECT(kvt_now() - t0 < 5000, "way %d took %llu ms", how,
+		EXPECT(kvt_now() - t0 < SOON, "way %d took %llu ms", how,
 		       (unsigned long long)(kvt_now() - t0));
 		if (how == STOP_BACKEND)
 			kvt_nic_restart(&b.nic);
@@ -324,7 +336,7 @@ TEST("L-06 stopped, moved, reset and closed in the middle of a poll")
 	wait_polling(&b);
 	t0 = kvt_now();
 	kvt_nic_close(&b.nic);
-	EXPECT(kvt_now() - t0 < 5000, "close took %llu ms",
+	EXPECT(kvt_now() - t0 < SOON, "close took %llu ms",
 	       (unsigned long long)(kvt_now() - t0));
 }
 

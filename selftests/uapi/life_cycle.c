@@ -248,6 +248,6 @@ TEST("U-05 the backend set and taken off by two threads during traffic")
 	for (i = 0; i < 2; i++)
 		pthread_join(th[i], NULL);
 	ASSERT_OK(kvt_net_backend(&nic.dev, 1, nic.o.sock));
-	EXPECT(kvt_nic_drain(&nic, 5000), "transmit stuck");
+	EXPECT(kvt_nic_drain(&nic, 20000), "transmit stuck");
 	kvt_nic_close(&nic);
 }

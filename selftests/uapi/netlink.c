@@ -7,6 +7,8 @@
 #include "kvt_blk.h"
 #include "kvt_net.h"
 
+#define MS 20000
+
 TEST("a device appears with open, gets an owner, and goes with close")
 {
 	struct kvt_dev_stat before[128], after[128];
@@ -50,10 +52,12 @@ TEST("a running net device: features, regions, states, workers, counters")
 	kvt_frame(frame, 100, 0);
 	for (i = 0; i < 10; i++)
 		ASSERT(kvt_nic_send(&nic, NULL, frame, 100), "send");
-	ASSERT(kvt_nic_drain(&nic, 5000), "transmit stuck");
+	ASSERT(kvt_nic_drain(&nic, MS), "transmit stuck");
+	/* whether it asked for one for any of these is a matter of time */
+	kvt_ring_force_kick(&nic.tx);
 	for (i = 0; i < 7; i++) {
 		ASSERT_EQ(write(wire, frame, 100), 100);
-		ASSERT_EQ(kvt_nic_recv(&nic, NULL, frame, 100, 5000), 100);
+		ASSERT_EQ(kvt_nic_recv(&nic, NULL, frame, 100, MS), 100);
 	}
 	ASSERT_EQ(kvt_nl_queues(nic.id, q, 8), 2);
 	for (i = 0; i < 2; i++) {
@@ -68,14 +72,13 @@ TEST("a running net device: features, regions, states, workers, counters")
 	}
 	EXPECT_EQ(q[1].c[KVASIR_C_REQUESTS], 10);
 	EXPECT_EQ(q[1].c[KVASIR_C_BYTES_IN], 1000);
-	/* One for each frame at most, and one by kvt_nic_drain(). */
-	EXPECT(q[1].c[KVASIR_C_KICKS] >= 1 && q[1].c[KVASIR_C_KICKS] <= 11,
-	       "%llu kicks", (unsigned long long)q[1].c[KVASIR_C_KICKS]);
+	EXPECT_EQ(q[1].c[KVASIR_C_KICKS], nic.tx.kicks);
 	EXPECT_EQ(q[0].c[KVASIR_C_REQUESTS], 7);
 	EXPECT_EQ(q[0].c[KVASIR_C_BYTES_OUT], 700);
 	/* every call counted is a signal, taken by the driver or pending */
-	EXPECT_EQ(kvt_nl_wait(nic.id, 0, KVASIR_C_CALLS, 7, 5000), 7);
-	while (nic.rx.calls < 7 && kvt_eventfd_wait(nic.rx.call, 5000, &n))
+	kvt_nl_asleep(nic.id, 0);
+	EXPECT_EQ(kvt_nl_counter(nic.id, 0, KVASIR_C_CALLS), 7);
+	if (nic.rx.calls < 7 && kvt_eventfd_wait(nic.rx.call, MS, &n))
 		nic.rx.calls += n;
 	EXPECT_EQ(nic.rx.calls, 7);
 	ASSERT_OK(kvt_net_backend(&nic.dev, 1, -1));

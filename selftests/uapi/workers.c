@@ -219,10 +219,12 @@ static void *mover(void *arg)
 		if (attach(fd, q, to))
 			EXPECT_EQ(errno, ENODEV);
 		else
-			m->moves++;
+			__atomic_add_fetch(&m->moves, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;
 }
+
+#define ENOUGH 20	/* of moves and of frames, however slow it goes */
 
 static void moved_in_traffic(uint64_t features, uint32_t poll_us)
 {
@@ -240,12 +242,12 @@ static void moved_in_traffic(uint64_t features, uint32_t poll_us)
 	while (!new_worker(b.nic.dev.fd, &id))
 		;
 	ASSERT_EQ(pthread_create(&th, NULL, mover, &m), 0);
-	for (seq = 0; kvt_left(end); seq++)
+	for (seq = 0; kvt_left(end) || seq < ENOUGH ||
+	     __atomic_load_n(&m.moves, __ATOMIC_RELAXED) < ENOUGH; seq++)
 		kvt_nic_exchange(&b.nic, b.wire, 60 + seq % 1400, seq);
 	__atomic_store_n(&m.stop, true, __ATOMIC_RELAXED);
 	pthread_join(th, NULL);
 	NOTE("%d moves, %u frames each way", m.moves, seq);
-	EXPECT(m.moves > 20 && seq > 20, "hardly anything happened");
 	EXPECT(kvt_nic_drain(&b.nic, MS), "transmit stuck");
 	kvt_nic_close(&b.nic);
 }
@@ -432,6 +434,8 @@ TEST("64 idle devices with queues running cost no CPU time")
 	/* all ids are different: the newest is what each one found */
 	n = kvt_nl_devs(dev, MANY + 8);
 	EXPECT(n >= MANY, "%d devices", n);
+	for (i = 0; i < MANY; i++)
+		kvt_nl_asleep(nic[i].id, 0);
 	kvt_sleep(500);
 	for (i = 0; i < MANY; i++) {
 		kvt_nl_queue(nic[i].id, 0, &st);
