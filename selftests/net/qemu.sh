@@ -39,7 +39,7 @@ boot() {
 		-device virtio-net-pci,netdev=n,romfile= 9<>/dev/kvasir-net &
 	qemu=$!
 	cleanup "kill -KILL $qemu"
-	busywait 90000 answered 3
+	busywait 300000 answered 3
 }
 
 # The guest's pings were answered at least $1 times in all.
@@ -55,7 +55,7 @@ counted() {
 }
 
 gone() {
-	kill "$qemu" && busywait 10000 eval "! kill -0 $qemu" &&
+	kill "$qemu" && busywait 60000 eval "! kill -0 $qemu" &&
 		! packets "$qemu" | grep .
 }
 

@@ -51,12 +51,12 @@ talked_or_gone() {
 # the counters have been read
 talk() {
 	local ping="$box ping 10.77.0.1 -c 4" vm rc=0
-	timeout -k 5 150 "$kvasir" run -k "$KVT_KERNEL" -i "$KVT_INITRD" \
+	timeout -k 5 250 "$kvasir" run -k "$KVT_KERNEL" -i "$KVT_INITRD" \
 		-m 384M -c "$2" --net "bridge=kvtbr,backend=kvasir,queues=$1" \
 		-a "console=ttyS0 quiet kvasir.ip=10.77.0.2/24 kvasir.cmd=$ping && $ping -s 1400 && $ping -s 20000 && echo talked-\$((20 + 3)) && $box sleep 1000" \
 		</dev/null &
 	vm=$!
-	busywait 160000 talked_or_gone "$vm"
+	busywait 260000 talked_or_gone "$vm"
 	counted "$1" 12 || rc=1
 	kill "$vm"
 	wait "$vm"
