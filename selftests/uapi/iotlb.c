@@ -124,22 +124,43 @@ struct flipper {
 	struct kvt_vmm *vmm;
 	bool stop;
 	unsigned int flips;
+	unsigned int frames;	/* that arrived */
 };
 
+static unsigned int get(const unsigned int *n)
+{
+	return __atomic_load_n(n, __ATOMIC_RELAXED);
+}
+
+/*
+ * After some time, but not before a frame has arrived: that takes several
+ * answers, which on a slow machine would be void again before the last one.
+ */
 static void *flipper_thread(void *arg)
 {
 	struct flipper *f = arg;
+	unsigned int seen;
 
 	while (!__atomic_load_n(&f->stop, __ATOMIC_RELAXED)) {
+		seen = get(&f->frames);
 		kvt_vmm_flip(f->vmm);
 		__atomic_add_fetch(&f->flips, 1, __ATOMIC_RELAXED);
-		kvt_sleep(1 + f->flips % 7);
+		do {
+			kvt_sleep(1 + f->flips % 7);
+		} while (get(&f->frames) == seen &&
+			 !__atomic_load_n(&f->stop, __ATOMIC_RELAXED));
 	}
 	return NULL;
 }
 
-/* Until the deadline: a burst out, a burst in, every byte compared. */
-static void burst(struct kvt_nic *nic, int wire, uint32_t seq, uint32_t n)
+static void arrived(struct flipper *f)
+{
+	__atomic_add_fetch(&f->frames, 1, __ATOMIC_RELAXED);
+}
+
+/* A burst out, a burst in, every byte compared. */
+static void burst(struct kvt_nic *nic, int wire, uint32_t seq, uint32_t n,
+		  struct flipper *f)
 {
 	uint8_t frame[2048];
 	uint32_t i, len;
@@ -154,10 +175,12 @@ static void burst(struct kvt_nic *nic, int wire, uint32_t seq, uint32_t n)
 		len = 60 + i * 37 % 1400;
 		ASSERT_EQ(kvt_wire_recv(wire, frame, sizeof(frame), MS), len);
 		ASSERT(kvt_frame_ok(frame, len, i), "sent frame %u changed", i);
+		arrived(f);
 		ASSERT_EQ(kvt_nic_recv(nic, NULL, frame, sizeof(frame), MS),
 			  len);
 		ASSERT(kvt_frame_ok(frame, len, i),
 		       "received frame %u changed", i);
+		arrived(f);
 	}
 	ASSERT(kvt_nic_drain(nic, MS), "transmit stuck");
 }
@@ -177,8 +200,8 @@ TEST("under load: after an invalidation nobody goes to the old pages")
 	f.vmm = &b.vmm;
 	ASSERT_EQ(pthread_create(&thread, NULL, flipper_thread, &f), 0);
 	for (deadline = kvt_deadline(8000); kvt_left(deadline) ||
-	     __atomic_load_n(&f.flips, __ATOMIC_RELAXED) < FLIPS; seq += 32)
-		burst(&b.nic, b.wire, seq, 32);
+	     get(&f.flips) < FLIPS; seq += 32)
+		burst(&b.nic, b.wire, seq, 32, &f);
 	__atomic_store_n(&f.stop, true, __ATOMIC_RELAXED);
 	ASSERT_EQ(pthread_join(thread, NULL), 0);
 	kvt_vmm_stop(&b.vmm);
