@@ -97,17 +97,17 @@ static void all_lengths(uint64_t features, unsigned int pieces)
 	kvt_nic_close(&b.nic);
 }
 
-TEST_SECONDS("bursts of frames of 14 to 65535 bytes, header and frame in one piece", 120)
+TEST("bursts of frames of 14 to 65535 bytes, header and frame in one piece")
 {
 	all_lengths(V1 | EV | MRG, 1);
 }
 
-TEST_SECONDS("the same in pieces, header split", 120)
+TEST("the same in pieces, header split")
 {
 	all_lengths(V1 | EV | KVT_F(VIRTIO_RING_F_INDIRECT_DESC), 23);
 }
 
-TEST_SECONDS("the same, legacy layout", 120)
+TEST("the same, legacy layout")
 {
 	all_lengths(0, 3);
 }
@@ -149,7 +149,7 @@ static void expect_offload(int wire, const struct virtio_net_hdr *sent,
 	       seq, len);
 }
 
-TEST_SECONDS("bursts of all offload headers, of every length", 120)
+TEST("bursts of all offload headers, of every length")
 {
 	static uint8_t frame[LONGEST];
 	struct virtio_net_hdr hdr[BURST];
@@ -264,17 +264,17 @@ static void hold(uint32_t nr, uint32_t apart, uint32_t hold, uint32_t max)
 	kvt_nic_close(&b.nic);
 }
 
-TEST_SECONDS("a receiver that holds thousands of frames, none of which changes", 180)
+TEST("a receiver that holds thousands of frames, none of which changes")
 {
 	hold(6000, 1, 1500, 2000);
 }
 
-TEST_SECONDS("one of nine frames is held, the memory between is used again", 180)
+TEST("one of nine frames is held, the memory between is used again")
 {
 	hold(30000, 9, 900, 2000);
 }
 
-TEST_SECONDS("the same with few and long-lived frames of all lengths", 180)
+TEST("the same with few and long-lived frames of all lengths")
 {
 	hold(3000, 31, 30, 60000);
 }
