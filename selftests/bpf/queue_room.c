@@ -168,6 +168,9 @@ TEST("T-04 more histograms than there is room for")
 	open_disk(&first, 1, 64, file);
 	open_disk(&second, 1, 64, file);
 	START_ALL(&t, "io", "-p", text_of(getpid()), "--room", "1");
+	/* Then the first request has to kick, which is one of the seven. */
+	kvt_disk_rests(&first, 0);
+	kvt_disk_rests(&second, 0);
 	ios(&first, VIRTIO_BLK_T_IN, 4096, n);
 	ios(&first, VIRTIO_BLK_T_OUT, 4096, n);
 	ios(&first, VIRTIO_BLK_T_FLUSH, 0, n);
@@ -191,7 +194,7 @@ TEST("T-04 more histograms than there is room for")
 }
 
 #define IN_FLIGHT 100u	/* of a queue */
-#define SLOW "kvt_traced"	/* it keeps requests for a minute, or until told to */
+#define HELD "kvt_traced"
 
 TEST("T-04 more requests in flight than there is room for")
 {
@@ -203,11 +206,10 @@ TEST("T-04 more requests in flight than there is room for")
 	struct kvt_disk d;
 	struct tracers t;
 	unsigned int i;
-	int slow;
+	int held;
 
-	close(kvt_blockdev(KVT_RAMDISK));
-	slow = kvt_dm(SLOW, "dm-delay", "0 8192 delay /dev/ram0 0 60000");
-	open_disk(&d, KVT_DISK_QUEUES, 512, slow);
+	held = kvt_dm_held(HELD);
+	open_disk(&d, KVT_DISK_QUEUES, 512, held);
 	for (i = 0; i < made; i++)
 		kvt_bio_init(&d, &bio[i], 512);
 	START_ALL(&t, "io", "-p", text_of(getpid()), "--room", "1");
@@ -218,14 +220,14 @@ TEST("T-04 more requests in flight than there is room for")
 	while (count_now(&c) < made && kvt_left(deadline))
 		kvt_sleep(10);
 	EXPECT_EQ(count_now(&c), made);
-	kvt_dm_reload(SLOW, "0 8192 delay /dev/ram0 0 0");
+	kvt_dm_hold(HELD, false);
 	for (i = 0; i < made; i++)
 		ASSERT(kvt_disk_reap(&d, MS), "no answer");
 	reads(&d, 0, 5);
 	stop_all(&t);
 	kvt_disk_close(&d);
-	close(slow);
-	kvt_dm_remove(SLOW);
+	close(held);
+	kvt_dm_remove(HELD);
 	for (i = 0; i < KVT_DISK_QUEUES; i++) {
 		seen += num(queue_of(&t.json, d.id, i), "requests");
 		depth += num(get(queue_of(&t.json, d.id, i), "depth"), "count");

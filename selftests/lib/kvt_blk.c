@@ -169,6 +169,45 @@ int kvt_disk_io(struct kvt_disk *d, unsigned int q, uint32_t type,
 	return *bio.status;
 }
 
+/* A service holds the queue's lock, and so does this: none is under way. */
+static void served(struct kvt_disk *d, unsigned int q)
+{
+	struct vhost_vring_state s = { .index = q };
+
+	ASSERT_OK(ioctl(d->dev.fd, VHOST_GET_VRING_BASE, &s));
+}
+
+void kvt_disk_taken(struct kvt_disk *d, unsigned int q, unsigned int n)
+{
+	uint64_t deadline = kvt_deadline(IO_MS);
+	struct kvt_queue_stat st;
+
+	while (kvt_nl_queue(d->id, q, &st), st.inflight < n &&
+	       kvt_left(deadline))
+		kvt_sleep(1);
+	ASSERT_EQ(st.inflight, n);
+	served(d, q);
+}
+
+void kvt_disk_rests(struct kvt_disk *d, unsigned int q)
+{
+	uint64_t deadline = kvt_deadline(IO_MS);
+	struct kvt_ring *ring = &d->q[q];
+
+	ASSERT(!(ring->flags & (KVT_RING_EVENT_IDX | KVT_RING_PACKED)),
+	       "no ring whose flag tells");
+	/* A fresh ring looks as if it rested. */
+	ASSERT(kvt_nl_wait(d->id, q, KVASIR_C_WAKEUPS, 1, IO_MS),
+	       "never served");
+	served(d, q);
+	while (le16toh(__atomic_load_n(&ring->used->flags, __ATOMIC_ACQUIRE)) &
+	       VRING_USED_F_NO_NOTIFY && kvt_left(deadline))
+		kvt_sleep(1);
+	ASSERT(kvt_left(deadline), "it asks for no kick");
+	/* It looks once more after it has asked. */
+	served(d, q);
+}
+
 int kvt_file(off_t size)
 {
 	char path[512];

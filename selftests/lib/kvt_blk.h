@@ -71,6 +71,19 @@ struct kvt_bio *kvt_disk_reap(struct kvt_disk *d, unsigned int ms);
 int kvt_disk_io(struct kvt_disk *d, unsigned int q, uint32_t type,
 		uint64_t sector, void *buf, uint32_t len);
 
+/*
+ * Wait until the device has taken @n requests of a queue, which are in flight
+ * then, and has handed them on.
+ */
+void kvt_disk_taken(struct kvt_disk *d, unsigned int q, unsigned int n);
+
+/*
+ * Wait until the device serves the queue no more, nor polls it, but has asked
+ * for a kick: what is offered without one stays where it is. Of a split ring
+ * without event index that was started for the first time, or has answered.
+ */
+void kvt_disk_rests(struct kvt_disk *d, unsigned int q);
+
 /* A file in the test's temporary folder, unlinked; filled with @size zeroes. */
 int kvt_file(off_t size);
 

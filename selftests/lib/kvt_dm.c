@@ -35,6 +35,20 @@ void kvt_dm_reload(const char *name, const char *table)
 	ASSERT(kvt_run(DMSETUP "resume %s", name), "%s: resume", name);
 }
 
+#define HELD	"0 8192 delay /dev/ram0 0 60000"
+#define LET_GO	"0 8192 delay /dev/ram0 0 0"
+
+int kvt_dm_held(const char *name)
+{
+	close(kvt_blockdev(KVT_RAMDISK));
+	return kvt_dm(name, "dm-delay", HELD);
+}
+
+void kvt_dm_hold(const char *name, bool on)
+{
+	kvt_dm_reload(name, on ? HELD : LET_GO);
+}
+
 void kvt_dm_message(const char *name, const char *text)
 {
 	ASSERT(kvt_run(DMSETUP "message %s 0 %s", name, text),
