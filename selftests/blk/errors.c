@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "kvt_blk.h"
+#include "kvt_dm.h"
 
 #define V1	KVT_F(VIRTIO_F_VERSION_1)
 #define EV	KVT_F(VIRTIO_RING_F_EVENT_IDX)
@@ -21,6 +21,7 @@
 #define UNSUPP	VIRTIO_BLK_S_UNSUPP
 #define MS	20000
 #define SECTORS	2048u
+#define HELD	"kvttwice"
 
 static int disk(struct kvt_disk *d, uint32_t flags, uint32_t block_size)
 {
@@ -324,12 +325,14 @@ TEST("B-07 stop, reset and close with 64 requests in flight")
 TEST("R-04 a head offered twice, the first still in flight: broken, not hung")
 {
 	struct kvt_queue_stat st;
+	int fd = kvt_dm_held(HELD);
 	struct kvt_disk d;
 	uint64_t n = 0;
 
-	slow_disk(&d);
+	kvt_disk_open(&d, 1, 256, ALL, 8u << 20);
+	ASSERT_EQ(kvt_disk_backend(&d, fd, 0, 0, NULL), 0);
 	flood(&d, 8);
-	/* the oldest head once more, while it can still be in flight */
+	/* the newest head once more, which the disk keeps */
 	kvt_bio_init(&d, &bios[8], 4096);
 	kvt_bio_submit(&d, 0, &bios[8], VIRTIO_BLK_T_OUT, 0, 4096);
 	kvt_raw_avail(&d.q[0], le16toh(d.q[0].avail->ring[8]));
@@ -339,12 +342,14 @@ TEST("R-04 a head offered twice, the first still in flight: broken, not hung")
 	kvt_nl_queue(d.id, 0, &st);
 	EXPECT_EQ(st.state, KVASIR_QUEUE_BROKEN);
 	/* taken down and set up again it works */
+	kvt_dm_hold(HELD, false);
 	ASSERT_EQ(kvt_disk_backend(&d, -1, 0, 0, NULL), 0);
 	kvt_disk_rings(&d);
-	ASSERT_EQ(kvt_disk_backend(&d, kvt_nullblk("kvtslow", ""), 0, 0, NULL),
-		  0);
+	ASSERT_EQ(kvt_disk_backend(&d, fd, 0, 0, NULL), 0);
 	works(&d);
 	kvt_disk_close(&d);
+	close(fd);
+	kvt_dm_remove(HELD);
 }
 
 TEST("R-01 R-07 the ring breaks with requests in flight, stop and close end")

@@ -8,13 +8,14 @@
 #include <linux/memfd.h>
 #include <sys/mman.h>
 
-#include "kvt_blk.h"
+#include "kvt_dm.h"
 
 #define V1	KVT_F(VIRTIO_F_VERSION_1)
 #define EV	KVT_F(VIRTIO_RING_F_EVENT_IDX)
 #define MS	20000
 #define PAGE	4096u
 #define HUGE	(2u << 20)
+#define HELD	"kvttaken"
 
 static struct kvt_bio bio;
 
@@ -117,7 +118,7 @@ TEST("B-06 data in device memory is an error, and the queue goes on")
 TEST("B-06 memory unmapped while the disk writes it out, and reads into it")
 {
 	static uint8_t got[64 * PAGE], want[64 * PAGE];
-	int fd = kvt_nullblk("kvtlate", "completion_nsec=300000000"), i;
+	int fd = kvt_dm_held(HELD), i;
 	struct kvt_disk d;
 
 	disk(&d, fd, 64 * PAGE, PAGE);
@@ -127,11 +128,13 @@ TEST("B-06 memory unmapped while the disk writes it out, and reads into it")
 		kvt_bio_submit(&d, 0, &bio,
 			       i ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT, 0,
 			       64 * PAGE);
-		kvt_sleep(100);	/* so that it has been taken */
+		kvt_disk_taken(&d, 0, 1);
 		replace(-1, MAP_PRIVATE | MAP_ANONYMOUS,
 			PROT_READ | PROT_WRITE);
+		kvt_dm_hold(HELD, false);
 		ASSERT(kvt_bio_reap(&d, 0, MS) == &bio, "no answer");
 		EXPECT_EQ(*bio.status, VIRTIO_BLK_S_OK);
+		kvt_dm_hold(HELD, !i);
 	}
 	/* the new pages are nobody's */
 	memset(want, 0, sizeof(want));
@@ -141,6 +144,8 @@ TEST("B-06 memory unmapped while the disk writes it out, and reads into it")
 	memcpy(got, bio.data, sizeof(got));
 	EXPECT(!memcmp(got, want, sizeof(want)), "other bytes were written");
 	kvt_disk_close(&d);
+	close(fd);
+	kvt_dm_remove(HELD);
 }
 
 TEST("B-11 nothing but the answer is written: get-id, and failed reads")
