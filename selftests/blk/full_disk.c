@@ -36,7 +36,10 @@ static void one_worker(struct kvt_disk *d)
 		ASSERT_OK(ioctl(d->dev.fd, VHOST_ATTACH_VRING_WORKER, &w));
 }
 
-/* More reads than there is room for, none beside another, are sent to queue 0. */
+/*
+ * More reads than there is room for, none beside another, are sent to queue 0,
+ * and the disk has refused one.
+ */
 static void fill(struct kvt_disk *d, struct kvt_bio *bio)
 {
 	unsigned int i;
@@ -52,7 +55,16 @@ static void fill(struct kvt_disk *d, struct kvt_bio *bio)
 		kvt_bio_submit(d, 0, &bio[i], VIRTIO_BLK_T_IN, 16 * i,
 			       KVT_BLOCK);
 	}
-	kvt_sleep(300);
+	ASSERT(kvt_nl_wait(d->id, 0, KVASIR_C_DISK_BUSY, 1, MS),
+	       "it is not full");
+}
+
+/* The disk has not had the time for most of them. */
+static void expect_full(const struct kvt_disk *d)
+{
+	EXPECT(kvt_ring_used(&d->q[0]) < SENT - ROOM,
+	       "only after %u of %u requests to the disk",
+	       kvt_ring_used(&d->q[0]), SENT);
 }
 
 static void answered(struct kvt_disk *d)
@@ -76,11 +88,7 @@ TEST("a full disk does not hold up a worker")
 	fill(&d, bio);
 	EXPECT_EQ(kvt_disk_io(&d, 1, VIRTIO_BLK_T_GET_ID, 0, id, sizeof(id)),
 		  VIRTIO_BLK_S_OK);
-	EXPECT(kvt_ring_used(&d.q[0]) < SENT - ROOM,
-	       "answered after %u of %u requests to the disk",
-	       kvt_ring_used(&d.q[0]), SENT);
-	EXPECT(kvt_nl_counter(d.id, 0, KVASIR_C_DISK_BUSY) > 0,
-	       "it was not full");
+	expect_full(&d);
 	answered(&d);
 	kvt_disk_close(&d);
 }
@@ -91,13 +99,10 @@ TEST("the time limit of a stop holds for a full disk")
 					.timeout_ms = 100 };
 	struct kvt_bio bio[SENT];
 	struct kvt_disk d;
-	uint64_t since;
 
 	fill(&d, bio);
-	since = kvt_now();
 	EXPECT_ERR(ioctl(d.dev.fd, KVASIR_BLK_SET_BACKEND, &b), ETIMEDOUT);
-	EXPECT(kvt_now() - since < 1000 * (SENT - ROOM) / 2,
-	       "it took %llu ms", (unsigned long long)(kvt_now() - since));
+	expect_full(&d);
 	/* what has been taken is answered, the rest is for the next backend */
 	b.timeout_ms = 0;
 	ASSERT_OK(ioctl(d.dev.fd, KVASIR_BLK_SET_BACKEND, &b));
