@@ -69,7 +69,7 @@ killed() {
 	sleep "$(printf '0.%03d' $((RANDOM % 1000)))"
 	kill -9 "$vm"
 	wait "$vm"
-	busywait 15000 grep -qx 0 /sys/module/kvasir/refcnt || rc=1
+	busywait 30000 grep -qx 0 /sys/module/kvasir/refcnt || rc=1
 	[ "$rc" = 0 ] || tail -n 20 "$console"
 	note "$1: $(acked) files acknowledged"
 	return "$rc"

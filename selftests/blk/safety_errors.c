@@ -133,7 +133,7 @@ TEST("B-08 a device grows and shrinks under a load")
 /* A fresh one; its name, as "sda", goes to @name. */
 static int scsi_disk(const char *options, char *name, size_t size)
 {
-	uint64_t end = kvt_deadline(10000);
+	uint64_t end = kvt_deadline(30000);
 	char path[300];
 	glob_t g;
 	int fd = -1;
