@@ -16,7 +16,7 @@
 #define V1	KVT_F(VIRTIO_F_VERSION_1)
 #define MS	20000
 #define ROUNDS	4u
-#define GAP_MS	50		/* far more than the disk polls for */
+#define GAP_MS	50		/* in which a disk would serve, but must not */
 
 struct bed {
 	struct tiny_vm vm;
@@ -64,7 +64,7 @@ static void rung_for(struct bed *b)
 	const struct tiny_load ring = { .out = 1 };
 
 	/* Until the disk looks no more by itself. */
-	kvt_sleep(GAP_MS);
+	kvt_disk_rests(&b->disk, 0);
 	kvt_bio_submit(&b->disk, 0, &b->bio, VIRTIO_BLK_T_IN, 0, 512);
 	kvt_sleep(GAP_MS);
 	ASSERT(!kvt_ring_used(&b->disk.q[0]), "served before the ring");
