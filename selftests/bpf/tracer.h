@@ -43,7 +43,7 @@ static inline const char *kvasir(void)
 /* Read stderr until it holds @until, or to its end if NULL. */
 static inline bool read_err(struct tracer *t, const char *until)
 {
-	uint64_t deadline = kvt_deadline(30000);
+	uint64_t deadline = kvt_deadline(50000);
 	struct pollfd p = { .fd = t->err, .events = POLLIN };
 	ssize_t n;
 
