@@ -221,10 +221,19 @@ assert sum(int(n) for _, n in lines) == sum(s["sum"] for s in series if s["what"
 END
 }
 
+# Requests to the disk so far.
+served() {
+	"$kvasir" stats --json | python3 -c 'import json, sys
+print(sum(q["counters"]["requests"] for d in json.load(sys.stdin)["devices"]
+          if d["type"] == "blk" for q in d["queues"]))'
+}
+beyond() { [ "$(served)" -gt "$1" ]; }
+
 named() {
+	local before
 	tracer exits exits --vm "$guest" --by addr --json &&
 		tracer live path --vm "$guest" --format html || return
-	sleep 3
+	before=$(served) && busywait 60000 beyond $((before + 100)) || return
 	stop_tracers || return
 	grep -q 'class="h"' "$ktap_tmp/live.json" || return
 	python3 - "$ktap_tmp/exits.json" "$guest" <<'END'
