@@ -44,9 +44,9 @@ start() {
 		{ log; return 1; }
 }
 
-# Wait for the guest of start, at most 30 s; exits with its status.
+# Wait for the guest of start, at most two minutes; exits with its status.
 ended() {
-	busywait 30000 test -s "$ktap_tmp/status" || return 99
+	busywait 120000 test -s "$ktap_tmp/status" || return 99
 	return "$(cat "$ktap_tmp/status")"
 }
 
@@ -66,10 +66,10 @@ stalled() {
 	done
 	busywait 60000 pipe_full || { note "the pipe does not fill"; return 1; }
 	kill -TERM "$pid"
-	busywait 10000 gone "$pid"
+	busywait 30000 gone "$pid"
 	rc=$?
 	exec 9<&-
-	[ "$rc" = 0 ] || { note "still there after 10 s"; kill -9 "$pid"; return 1; }
+	[ "$rc" = 0 ] || { note "still there after 30 s"; kill -9 "$pid"; return 1; }
 	wait "$pid"
 }
 # Much waits behind descriptor 9, and for a while no more of it came.
@@ -152,18 +152,19 @@ result $? "with a line that names the tap"
 kill -INT "$vm"
 expect "SIGINT ends it with 130" 130 ended
 check "its tap is gone" no_tap
-check "and the module is free" busywait 10000 no_users
+check "and the module is free" busywait 30000 no_users
 
 check "another one" start --name kvt-b --disk "$disk" --net tap=kvttap0
 kill -KILL "$vm"
 expect "killed" 137 ended
-if busywait 10000 no_tap && busywait 10000 no_users; then rc=0; else rc=1; fi
+if busywait 30000 no_tap && busywait 30000 no_users; then rc=0; else rc=1; fi
 result $rc "nothing is left of it: tap, module references"
 
-# The power button reaches the guest as an input event; then it shuts down.
-stay="head -c 1 /dev/input/event0 >/dev/null"
+# The power button reaches who has the input device open; then it shuts down.
+stay="exec 3</dev/input/event0; echo button-watched; head -c 1 <&3 >/dev/null"
 start --name kvt-d
-"$kvasir" stop --json kvt-d >"$ktap_tmp/out" 2>&1 || note "kvasir stop: $(ktap_out)"
+busywait 60000 grep -q '^button-watched' "$console" || log
+"$kvasir" stop --json -t 100 kvt-d >"$ktap_tmp/out" 2>&1 || note "kvasir stop: $(ktap_out)"
 expect "kvasir stop has the guest shut down, exit status 0" 0 ended
 python3 -c 'import json, sys
 sys.exit(json.load(sys.stdin) != {"name": "kvt-d", "ended": True})' <"$ktap_tmp/out"
