@@ -375,8 +375,10 @@ import os, socket, sys, time
 path, kind = sys.argv[1:]
 os.makedirs(os.path.dirname(path), exist_ok=True)
 s = socket.socket(socket.AF_UNIX)
-s.bind(path)
+# Who sees it finds it listening.
+s.bind(path + '.new')
 s.listen(4)
+os.rename(path + '.new', path)
 if kind == 'stale':
     sys.exit()
 end = time.time() + 60

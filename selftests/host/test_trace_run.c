@@ -189,7 +189,10 @@ TEST("a recording has slices, and ends where the trace ends")
 	EXPECT_EQ(f.stops, 1);
 	fake_exit(&f);
 	ASSERT_EQ(trace_file_read(path, &rec), 0);
-	EXPECT(rec.exits.tl.n >= 5 && rec.exits.tl.n <= 12, "%zu slices", rec.exits.tl.n);
+	/* How many looks there was time for is the machine's affair. */
+	EXPECT_EQ(rec.exits.tl.n, f.looks);
+	EXPECT(rec.exits.tl.n > 1 && rec.exits.tl.n <= 12, "%zu slices",
+	       rec.exits.tl.n);
 	EXPECT(rec.exits.t.seconds >= 1.0, "%f s", rec.exits.t.seconds);
 	EXPECT_EQ(rec.exits.tl.slice[rec.exits.tl.n - 1].end * 1000, rec.exits.t.seconds * 1000);
 	trace_recording_free(&rec);
