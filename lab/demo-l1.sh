@@ -83,8 +83,10 @@ say "counters and tracer"
 "$kvasir" stats --json >"$OUT/before.json"
 "$kvasir" trace exits -p $vm --json >"$OUT/exits.json" 2>"$OUT/trace.txt" &
 tracer=$!
-sleep 3
-kill -0 $tracer 2>/dev/null || fail "kvasir trace ended: $(cat "$OUT/trace.txt")"
+until grep -q 'Ctrl-C ends' "$OUT/trace.txt"; do
+	kill -0 $tracer 2>/dev/null || fail "kvasir trace ended: $(cat "$OUT/trace.txt")"
+	sleep 0.1
+done
 go 5000
 await 'demo: waiting-to-stop' 300
 
