@@ -26,7 +26,7 @@ static bool freezes(int fs)
 	ASSERT(pid >= 0, "fork: %s", strerror(errno));
 	if (!pid)
 		_exit(ioctl(fs, FIFREEZE, 0) ? 1 : 0);
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 250; i++) {
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			return WIFEXITED(status) && !WEXITSTATUS(status);
 		usleep(100000);

@@ -38,7 +38,7 @@ boot() {
 		-device virtio-net-pci,netdev=n,romfile= 9<>/dev/kvasir-net &
 	qemu=$!
 	cleanup "kill -KILL $qemu"
-	busywait 90000 answered 3
+	busywait 150000 answered 3
 }
 
 # tracer VERB: returns when it counts; its JSON goes to VERB.json
@@ -55,7 +55,7 @@ trace() {
 	local pid before rc=0
 	tracer path && tracer net || return
 	before=$(grep -ac 'bytes from' "$console")
-	busywait 90000 answered $((before + pings + 1))
+	busywait 150000 answered $((before + pings + 1))
 	kill "${tracers[@]}" || return
 	for pid in "${tracers[@]}"; do wait "$pid" || rc=1; done
 	return "$rc"

@@ -78,7 +78,7 @@ talk() {
 	local far rc=0 out=$ktap_tmp/talk
 	python3 "$ktap_tmp/far.py" "$bytes" >"$ktap_tmp/far" 2>&1 &
 	far=$!
-	timeout -k 5 120 "$kvasir" run -k "$KVT_KERNEL" -i "$KVT_INITRD" \
+	timeout -k 5 240 "$kvasir" run -k "$KVT_KERNEL" -i "$KVT_INITRD" \
 		-m 384M -c 1 --net "tap=kvtp0,$1" \
 		--disk "$ktap_tmp/disk,readonly,backend=user" \
 		-a "console=ttyS0 quiet panic=-1 kvasir.ip=10.79.0.2/24 kvasir.cmd=/run/kvasir/busybox tar xf /dev/vda -C /tmp; sh /tmp/guest.sh ${3:-}" \
