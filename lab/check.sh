@@ -98,13 +98,13 @@ run_host() {
 
 # run_lab SERIES SELFTEST
 run_lab() {
-	local series=$1 name=linux-$1-${2//\//-} guest=$1 limit=700 run=() kdir rel
+	local series=$1 name=linux-$1-${2//\//-} guest=$1 limit=2400 run=() kdir rel
 	local assets kernel initrd options=()
 	# Workers behave differently where they can be preempted at any time.
 	[ "$series $2" != "${KV_SERIES[-1]} uapi" ] || options=(-a preempt=full)
 	if [ "$series" = debug ]; then
 		# Everything takes several times as long. The guest's kernel is a stock one.
-		guest=${KV_SERIES[-1]} limit=2400
+		guest=${KV_SERIES[-1]} limit=4800
 		run=(KVT_SLOW=5 "$KV_LAB/debug-l1.sh")
 	fi
 	kdir=$(kv_kernel_dir "$series") || return
