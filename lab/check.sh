@@ -98,7 +98,7 @@ run_host() {
 
 # run_lab SERIES SELFTEST
 run_lab() {
-	local series=$1 name=linux-$1-${2//\//-} guest=$1 limit=2400 run=() kdir rel
+	local series=$1 name=linux-$1-${2//\//-} guest=$1 limit=1500 run=() kdir rel
 	local assets kernel initrd options=()
 	# Workers behave differently where they can be preempted at any time.
 	[ "$series $2" != "${KV_SERIES[-1]} uapi" ] || options=(-a preempt=full)

@@ -56,8 +56,8 @@ static struct json_object *reason(struct tracer *t, const char *svm,
 
 /* ---- times ---- */
 
-#define SHORT_NS	2000000u
-#define LONG_NS		10000000u
+#define SHORT_NS	6000000u
+#define LONG_NS		30000000u
 #define SLOW_EVERY	20
 #define TIMED		200
 
