@@ -15,6 +15,7 @@
  * Raw tracepoints only: see exits.bpf.c. The module's types are read by
  * offsets that the command looked up in the module's type information.
  */
+#include <linux/virtio_blk.h>
 #include "queues_book.bpf.h"
 #include "include/peek.bpf.h"
 
@@ -235,6 +236,26 @@ static void trip_init(struct queue_trip *t, struct queue_state *q, __u32 head)
 	q->kicker = 0;
 }
 
+/*
+ * The type is the guest's: unless it names a kind of request, it must neither pass
+ * for one nor take room of its own.
+ */
+static __u32 op_of(__u32 type)
+{
+	switch (type) {
+	case VIRTIO_BLK_T_IN:
+	case VIRTIO_BLK_T_OUT:
+	case VIRTIO_BLK_T_FLUSH:
+	case VIRTIO_BLK_T_GET_ID:
+	case VIRTIO_BLK_T_DISCARD:
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+	case VIRTIO_BLK_T_SECURE_ERASE:
+		return type;
+	default:
+		return QUEUE_OP_OTHER;
+	}
+}
+
 /* kvasir_req_issue(vq, id, type, sector, len) */
 SEC("raw_tp/kvasir_req_issue")
 int on_issue(struct bpf_raw_tracepoint_args *ctx)
@@ -247,7 +268,7 @@ int on_issue(struct bpf_raw_tracepoint_args *ctx)
 	if (!q)
 		return 0;
 	trip_init(&t, q, (__u16)ctx->args[1]);
-	t.op = ctx->args[2];
+	t.op = op_of(ctx->args[2]);
 	t.len = ctx->args[4];
 	t.at[STAGE_ISSUE] = now;
 	q->last_ns = now;

@@ -54,6 +54,8 @@ struct queue_trip {
 	__u32 queue;		/* its number */
 };
 
+#define QUEUE_OP_OTHER	0xffff	/* every type that is no kind of request */
+
 /* Map "series". */
 struct queue_series_key {
 	__u32 queue;

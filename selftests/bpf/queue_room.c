@@ -4,7 +4,8 @@
  * and with devices that come and go (T-02).
  *
  * Proven, for every kind of room: what was counted and what was lost add up to what
- * was done; the loss is said in every form; what had room before is exact.
+ * was done; the loss is said in every form; what had room before is exact. A guest
+ * that makes up types of requests takes no room from others.
  */
 #include <linux/perf_event.h>
 
@@ -191,6 +192,34 @@ TEST("T-04 more histograms than there is room for")
 	EXPECT_EQ(num(get(q, "depth"), "count"), n + writes + flushes);
 	EXPECT_EQ(num(get(get(get(q, "ops"), "read"), "size"), "count"), n);
 	EXPECT(!get(get(q, "ops"), "write"), "writes found room");
+}
+
+TEST("T-04 request types that a guest makes up: one kind, with the room of one")
+{
+	const unsigned int n = 50, good = 5;
+	int file = kvt_file(SECTORS * KVT_SECTOR);
+	static uint8_t buf[KVT_SECTOR];
+	struct kvt_disk liar, other;
+	struct json_object *ops;
+	struct tracers t;
+	unsigned int i;
+
+	open_disk(&liar, 1, 64, file);
+	open_disk(&other, 1, 64, file);
+	START_ALL(&t, "io", "-p", text_of(getpid()), "--room", "1");
+	/* Some are a read if but the lower half is looked at. */
+	for (i = 0; i < 2 * n; i++)
+		ASSERT_EQ(kvt_disk_io(&liar, 0, i % 2 ? 0x5000 + i : (i + 1) << 16,
+				      0, buf, sizeof(buf)), VIRTIO_BLK_S_UNSUPP);
+	reads(&other, 0, good);
+	stop_all(&t);
+	ops = get(queue_of(&t.json, liar.id, 0), "ops");
+	EXPECT_EQ(json_object_object_length(ops), 1);
+	EXPECT_EQ(num(get(get(ops, "other"), "size"), "count"), 2 * n);
+	EXPECT_EQ(num(get(get(ops, "other"), "latency"), "count"), 2 * n);
+	ops = get(queue_of(&t.json, other.id, 0), "ops");
+	EXPECT_EQ(num(get(get(ops, "read"), "size"), "count"), good);
+	expect_no_loss(&t.json, NULL);
 }
 
 #define IN_FLIGHT 100u	/* of a queue */

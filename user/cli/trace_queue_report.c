@@ -96,6 +96,10 @@ const char *queue_op_name(const struct queue_trace_queue *q, unsigned int op,
 		return "discard";
 	case VIRTIO_BLK_T_WRITE_ZEROES:
 		return "write-zeroes";
+	case VIRTIO_BLK_T_SECURE_ERASE:
+		return "secure-erase";
+	case QUEUE_OP_OTHER:
+		return "other";
 	default:
 		snprintf(buf, 16, "type %u", op);
 		return buf;

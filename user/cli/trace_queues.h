@@ -20,7 +20,7 @@
 #include "trace_fmt.h"
 #include "trace_queue_model.h"
 
-/* "read", "write", ...; numbers for the unknown */
+/* "read", "write", ..., "other"; numbers for what a file may say besides */
 const char *queue_op_name(const struct queue_trace_queue *q, unsigned int op,
 			  char buf[16]);
 /* "rx0", "tx0"; "queue 0" */
