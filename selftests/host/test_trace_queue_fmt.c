@@ -5,8 +5,9 @@
  * Proven: names that carry quotes, markup and terminal sequences harm no format;
  * folded stacks add up to the time of the hops; the page is well formed, fetches
  * nothing, and has the charts of what was counted; the spans of the slowest
- * requests lie within them, whatever a file says of their moments; an empty trace
- * and one of the largest numbers are printed, too.
+ * requests lie within them, whatever a file says of their moments; requests that are
+ * never done are shown; an empty trace and one of the largest numbers are printed,
+ * too.
  */
 #include <json-c/json.h>
 
@@ -161,6 +162,75 @@ TEST("T-05 tables and JSON of hostile names")
 	free(text);
 	text = print(rec, TRACE_PROMETHEUS);
 	expect_ascii(text);
+	free(text);
+	queue_record_free(rec);
+	free(rec);
+}
+
+#define HUNG 32u
+
+/* Reads that were done, and @HUNG writes that a disk keeps. */
+static void hung(struct queue_record *rec)
+{
+	uint64_t state = kvt_seed() | 1;
+	struct queue_trace_queue *q;
+	struct queue_trace t;
+
+	memset(rec, 0, sizeof(*rec));
+	ASSERT_EQ(queue_record_init(rec, "io"), 0);
+	queue_sample_init(&t);
+	q = &t.queue[0];
+	queue_sample_add(q, VIRTIO_BLK_T_IN, 7, 1, &state);
+	queue_sample_book(q, WHAT_SIZE, VIRTIO_BLK_T_OUT, HUNG, 4096, 0.1, &state);
+	queue_sample_book(q, WHAT_DEPTH, 0, HUNG, 16, 0.5, &state);
+	queue_sample_look(rec, &t, 1);
+	queue_trace_free(&t);
+}
+
+static uint64_t count_of(struct json_object *op, const char *series)
+{
+	struct json_object *o = json_object_object_get(op, series);
+
+	ASSERT(o, "no %s", series);
+	return json_object_get_uint64(json_object_object_get(o, "count"));
+}
+
+TEST("T-05 a disk that hangs: what was issued is there, though nothing is done")
+{
+	struct queue_record *rec = calloc(1, sizeof(*rec));
+	struct json_object *root, *ops, *op;
+	unsigned int issued, done;
+	char *text, *row;
+
+	hung(rec);
+	text = print(rec, TRACE_JSON);
+	root = json_tokener_parse(text);
+	ASSERT(root, "not JSON: %s", text);
+	ops = json_object_array_get_idx(json_object_object_get(root, "queues"), 0);
+	ops = json_object_object_get(ops, "ops");
+	EXPECT_EQ(json_object_object_length(ops), 2);
+	op = json_object_object_get(ops, "write");
+	ASSERT(op, "no writes: %s", text);
+	EXPECT_EQ(count_of(op, "latency"), 0);
+	EXPECT_EQ(count_of(op, "size"), HUNG);
+	json_object_put(root);
+	free(text);
+	text = print(rec, TRACE_TABLE);
+	row = strstr(text, "\nwrite ");
+	ASSERT(row && sscanf(row, " write %u %u", &issued, &done) == 2,
+	       "no writes: %s", text);
+	EXPECT_EQ(issued, HUNG);
+	EXPECT_EQ(done, 0);
+	EXPECT_EQ(occurs(text, "\nread "), 1);
+	free(text);
+	text = print(rec, TRACE_HTML);
+	expect_page(text);
+	row = strstr(text, "<td>write<td>");
+	ASSERT(row && sscanf(row, "<td>write<td>%u<td>%u<td>", &issued, &done) == 2,
+	       "no writes: %s", text);
+	EXPECT_EQ(issued, HUNG);
+	EXPECT_EQ(done, 0);
+	EXPECT_EQ(occurs(text, "<td>read<td>"), 1);
 	free(text);
 	queue_record_free(rec);
 	free(rec);

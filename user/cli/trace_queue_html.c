@@ -25,7 +25,7 @@ static void put_times(FILE *out, const struct queue_series *s)
 	queue_figures(s, v);
 	fprintf(out, "<td>%llu", s->n);
 	for (i = 0; i < QUEUE_FIGURES; i++)
-		fprintf(out, "<td>%s", trace_duration(text, v[i]));
+		fprintf(out, "<td>%s", s->n ? trace_duration(text, v[i]) : "-");
 }
 
 static void put_hop(FILE *out, const struct queue_trace_queue *q, unsigned int what)
@@ -55,33 +55,36 @@ static void put_hops(FILE *out, const struct queue_trace_queue *q)
 }
 
 static void put_op(FILE *out, const struct queue_trace_queue *q,
-		   const struct queue_row *row)
+		   const struct queue_kind *k)
 {
-	struct queue_series size = queue_sum(q, WHAT_SIZE, row->key.op);
 	const uint64_t v[] = {
-		queue_quantile(&size, 500), queue_quantile(&size, 990), size.max,
+		queue_quantile(&k->size, 500), queue_quantile(&k->size, 990),
+		k->size.max,
 	};
 	char op[16], text[TRACE_VALUE_MAX];
 	size_t i;
 
 	fputs("<tr><td>", out);
-	trace_page_text(out, queue_op_name(q, row->key.op, op));
-	put_times(out, &row->s);
+	trace_page_text(out, queue_op_name(q, k->op, op));
+	fprintf(out, "<td>%llu", k->size.n);
+	put_times(out, &k->time);
 	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++)
-		fprintf(out, "<td>%s", size.n ?
+		fprintf(out, "<td>%s", k->size.n ?
 			trace_value(text, TRACE_UNIT_BYTES, v[i]) : "-");
 	fputs("</tr>\n", out);
 }
 
 static void put_ops(FILE *out, const struct queue_trace_queue *q)
 {
+	struct queue_kind k;
 	size_t i;
 
-	fputs("<div class=\"t\"><table>\n<tr><th>op<th>count<th>mean<th>p50<th>p90"
-	      "<th>p99<th>p99.9<th>max<th>size p50<th>p99<th>max</tr>\n", out);
+	fputs("<div class=\"t\"><table>\n<tr><th>op<th>issued<th>count<th>mean"
+	      "<th>p50<th>p90<th>p99<th>p99.9<th>max<th>size p50<th>p99<th>max</tr>\n",
+	      out);
 	for (i = 0; i < q->n_rows; i++)
-		if (q->row[i].key.what == STAGE_DONE)
-			put_op(out, q, &q->row[i]);
+		if (queue_kind_at(q, i, &k))
+			put_op(out, q, &k);
 	fputs("</table></div>\n", out);
 }
 

@@ -75,20 +75,17 @@ static struct json_object *json_ops(struct json *j,
 				    const struct queue_trace_queue *q)
 {
 	struct json_object *list = json_new(j), *o;
-	struct queue_series size;
+	struct queue_kind k;
 	char op[16];
 	size_t i;
 
 	for (i = 0; i < q->n_rows; i++) {
-		const struct queue_row *r = &q->row[i];
-
-		if (r->key.what != STAGE_DONE)
+		if (!queue_kind_at(q, i, &k))
 			continue;
-		size = queue_sum(q, WHAT_SIZE, r->key.op);
 		o = json_new(j);
-		json_put(j, o, "latency", json_series(j, &r->s));
-		json_put(j, o, "size", json_series(j, &size));
-		json_put(j, list, queue_op_name(q, r->key.op, op), o);
+		json_put(j, o, "latency", json_series(j, &k.time));
+		json_put(j, o, "size", json_series(j, &k.size));
+		json_put(j, list, queue_op_name(q, k.op, op), o);
 	}
 	return list;
 }

@@ -135,6 +135,22 @@ static const struct queue_series *find_series(const struct queue_trace_queue *q,
 	return NULL;
 }
 
+bool queue_kind_at(const struct queue_trace_queue *q, size_t i,
+		   struct queue_kind *k)
+{
+	struct queue_series_key key = q->row[i].key;
+
+	if (key.what != STAGE_DONE && key.what != WHAT_SIZE)
+		return false;
+	k->op = key.op;
+	k->time = queue_sum(q, STAGE_DONE, key.op);
+	k->size = queue_sum(q, WHAT_SIZE, key.op);
+	if (key.what == STAGE_DONE)
+		return true;
+	key.what = STAGE_DONE;
+	return !find_series(q, &key);
+}
+
 /* Add what series @r of queue @number gained since @old, NULL for all of it. */
 static int add_row(struct trace_slice *s, uint32_t number,
 		   const struct queue_row *r, const struct queue_series *old)

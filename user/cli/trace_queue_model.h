@@ -79,6 +79,23 @@ void queue_series_settle(struct queue_series *s);
 struct queue_series queue_sum(const struct queue_trace_queue *q, unsigned int what,
 			      int op);
 
+/* One kind of request of a queue. */
+struct queue_kind {
+	unsigned int op;
+	struct queue_series time;	/* at the host device, of those done */
+	struct queue_series size;	/* of those issued, or received */
+};
+
+/**
+ * queue_kind_at() - the kind of request that row @i of @q is of
+ *
+ * A kind is known from the first request that is issued: none need be done.
+ *
+ * Return: false if the row is of all kinds, or an earlier one is of the same.
+ */
+bool queue_kind_at(const struct queue_trace_queue *q, size_t i,
+		   struct queue_kind *k);
+
 /**
  * queue_record_add() - one more slice: from the last look to @now
  * @now: cumulative; taken over, also on failure

@@ -162,7 +162,7 @@ static void add_times(struct table *table, const struct queue_series *s)
 	queue_figures(s, v);
 	table_cell(table, "%llu", s->n);
 	for (i = 0; i < QUEUE_FIGURES; i++)
-		table_cell(table, "%s", trace_duration(buf, v[i]));
+		table_cell(table, "%s", s->n ? trace_duration(buf, v[i]) : "-");
 }
 
 static const char *const time_heads[] = {
@@ -244,26 +244,23 @@ void queue_services(FILE *out, const struct queue_trace_queue *q)
 static int print_load(const struct queue_trace_queue *q)
 {
 	static const char *const heads[] = {
-		"OP", ">COUNT", ">MEAN", ">P50", ">P90", ">P99", ">P99.9",
-		">MAX", ">SIZE P50", ">P99", ">MAX",
+		"OP", ">ISSUED", ">COUNT", ">MEAN", ">P50", ">P90", ">P99",
+		">P99.9", ">MAX", ">SIZE P50", ">P99", ">MAX",
 	};
-	struct table *table = table_create(11, heads);
-	struct queue_series time, size;
+	struct table *table = table_create(12, heads);
+	struct queue_kind k;
 	char op[16];
 	size_t i;
 
 	for (i = 0; i < q->n_rows; i++) {
-		const struct queue_row *r = &q->row[i];
-
-		if (r->key.what != STAGE_DONE)
+		if (!queue_kind_at(q, i, &k))
 			continue;
-		time = r->s;
-		size = queue_sum(q, WHAT_SIZE, r->key.op);
-		table_cell(table, "%s", queue_op_name(q, r->key.op, op));
-		add_times(table, &time);
-		table_cell(table, "%" PRIu64, queue_quantile(&size, 500));
-		table_cell(table, "%" PRIu64, queue_quantile(&size, 990));
-		table_cell(table, "%llu", size.max);
+		table_cell(table, "%s", queue_op_name(q, k.op, op));
+		table_cell(table, "%llu", k.size.n);
+		add_times(table, &k.time);
+		table_cell(table, "%" PRIu64, queue_quantile(&k.size, 500));
+		table_cell(table, "%" PRIu64, queue_quantile(&k.size, 990));
+		table_cell(table, "%llu", k.size.max);
 	}
 	return table_print(table);
 }
