@@ -236,6 +236,63 @@ TEST("T-05 a disk that hangs: what was issued is there, though nothing is done")
 	free(rec);
 }
 
+/* Sum of a metric over all series that have @label (NULL: over all). */
+static uint64_t metric_sum(const char *text, const char *name, const char *label)
+{
+	size_t len = strlen(name);
+	char line[1024];
+	uint64_t sum = 0;
+	const char *end;
+
+	for (; *text; text = *end ? end + 1 : end) {
+		end = strchrnul(text, '\n');
+		snprintf(line, sizeof(line), "%.*s", (int)(end - text), text);
+		if (!strncmp(line, name, len) && line[len] == '{' &&
+		    (!label || strstr(line, label)))
+			sum += strtoull(strrchr(line, ' '), NULL, 10);
+	}
+	return sum;
+}
+
+TEST("T-05 metrics of drops: none is counted twice, and only drops are")
+{
+	struct queue_record *rec = calloc(1, sizeof(*rec));
+	struct queue_trace_queue *tx;
+	struct queue_trace t;
+	char *text;
+
+	ASSERT_EQ(queue_record_init(rec, "net"), 0);
+	queue_sample_init(&t);
+	tx = &t.queue[2];
+	tx->state.bad[1] = 3;
+	tx->state.bad[2] = 2;
+	queue_sample_counter(tx, "bad-chain", 6);
+	queue_sample_counter(tx, "drop-lower", 10);
+	queue_sample_counter(tx, "errors", 100);
+	queue_sample_counter(tx, "broken", 200);
+	queue_sample_counter(tx, "no-buffers", 400);
+	/* Whose counter was read before its tracepoint. */
+	t.queue[1].state.bad[1] = 20;
+	queue_sample_counter(&t.queue[1], "bad-chain", 19);
+	/* Whose counters could not be read. */
+	t.queue[0].state.bad[1] = 40;
+	queue_sample_look(rec, &t, 1);
+	text = print(rec, TRACE_PROMETHEUS);
+#define DROPPED "kvasir_queue_dropped_total"
+	EXPECT_EQ(metric_sum(text, DROPPED, "queue=\"tx0\""), 6 + 10);
+	EXPECT_EQ(metric_sum(text, DROPPED, "reason=\"bad-chain:next\""), 2);
+	EXPECT_EQ(metric_sum(text, DROPPED, "reason=\"bad-chain:other\""), 1);
+	EXPECT_EQ(metric_sum(text, DROPPED, NULL), 6 + 10 + 20 + 40);
+#undef DROPPED
+	EXPECT_EQ(metric_sum(text, "kvasir_queue_errors_total", NULL), 100);
+	EXPECT_EQ(metric_sum(text, "kvasir_queue_broken_total", NULL), 200);
+	EXPECT_EQ(metric_sum(text, "kvasir_queue_no_buffers_total", NULL), 400);
+	free(text);
+	queue_trace_free(&t);
+	queue_record_free(rec);
+	free(rec);
+}
+
 /* The number behind @key, from @at on. */
 static double number(const char *at, const char *key)
 {

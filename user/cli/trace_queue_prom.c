@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What was traced of queues in Prometheus' text exposition format. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "prom.h"
 #include "trace_queues.h"
@@ -81,19 +82,82 @@ static void by_op(FILE *out, const struct queue_trace *t,
 	}
 }
 
+/* What is no drop: metrics of their own. */
+static const struct apart {
+	const char *reason, *metric, *help;
+} aparts[] = {
+	{ "errors", "kvasir_queue_errors_total",
+	  "Disk requests answered with an error." },
+	{ "broken", "kvasir_queue_broken_total",
+	  "Times the queue was declared broken." },
+	{ "no-buffers", "kvasir_queue_no_buffers_total",
+	  "Times receiving stopped for want of buffers." },
+};
+
+#define APARTS (sizeof(aparts) / sizeof(aparts[0]))
+
 struct drop {
 	FILE *out;
 	const struct queue_trace_queue *q;
+	const struct apart *apart;	/* NULL: all others */
 };
 
-static void drop(void *ctx, const char *reason, uint64_t n)
+static bool is_apart(const char *reason)
+{
+	size_t i;
+
+	for (i = 0; i < APARTS; i++)
+		if (!strcmp(reason, aparts[i].reason))
+			return true;
+	return false;
+}
+
+/* Of @n chains refused, those of which no reason was seen. */
+static uint64_t without_reason(const struct queue_trace_queue *q, uint64_t n)
+{
+	uint64_t seen = 0;
+	size_t i;
+
+	for (i = 0; i < QUEUE_ERRORS; i++)
+		seen += q->state.bad[i];
+	return n > seen ? n - seen : 0;
+}
+
+/* Each is in one of them: their sum is what was dropped. */
+static void put_reason(const struct drop *d, const char *reason, uint64_t n)
+{
+	struct prom_labels l;
+
+	if (!strcmp(reason, "bad-chain")) {
+		reason = "bad-chain:other";
+		n = without_reason(d->q, n);
+	}
+	queue_labels(&l, d->q);
+	prom_label(&l, "reason", reason);
+	fprintf(d->out, "kvasir_queue_dropped_total{%s} %" PRIu64 "\n", l.text, n);
+}
+
+static void put_drop(void *ctx, const char *reason, uint64_t n)
 {
 	const struct drop *d = ctx;
 	struct prom_labels l;
 
+	if (!d->apart && !is_apart(reason))
+		put_reason(d, reason, n);
+	if (!d->apart || strcmp(reason, d->apart->reason))
+		return;
 	queue_labels(&l, d->q);
-	prom_label(&l, "reason", reason);
-	fprintf(d->out, "kvasir_queue_dropped_total{%s} %" PRIu64 "\n", l.text, n);
+	fprintf(d->out, "%s{%s} %" PRIu64 "\n", d->apart->metric, l.text, n);
+}
+
+/* Those of @apart, or all others if NULL, of all queues. */
+static void drops(FILE *out, const struct queue_trace *t, const struct apart *apart)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		queue_each_drop(&t->queue[i], put_drop,
+				&(struct drop){ out, &t->queue[i], apart });
 }
 
 static void load(FILE *out, const struct queue_trace *t)
@@ -112,9 +176,11 @@ static void load(FILE *out, const struct queue_trace *t)
 	}
 	prom_head(out, "kvasir_queue_dropped_total", "counter",
 		  "Requests and frames dropped or refused, by reason.");
-	for (i = 0; i < t->n; i++)
-		queue_each_drop(&t->queue[i], drop,
-				&(struct drop){ out, &t->queue[i] });
+	drops(out, t, NULL);
+	for (i = 0; i < APARTS; i++) {
+		prom_head(out, aparts[i].metric, "counter", aparts[i].help);
+		drops(out, t, &aparts[i]);
+	}
 }
 
 static void requests(FILE *out, const struct queue_trace *t)
