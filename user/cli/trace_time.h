@@ -34,8 +34,8 @@ struct trace_cell {
 
 struct trace_slice {
 	double end;		/* seconds since the trace began */
-	struct trace_cell *cell;
-	size_t n_cells;
+	struct trace_cell *cell;	/* by key, once it is in a timeline */
+	size_t n_cells, spare_cells;	/* as trace_grow.h says */
 };
 
 struct trace_timeline {
@@ -51,7 +51,8 @@ static inline uint64_t trace_since(uint64_t now, uint64_t before)
 }
 
 /**
- * trace_slice_add() - add to the cell of @key what a histogram gained
+ * trace_slice_add() - what a histogram gained, as one more cell
+ * @key: no cell of @s has it yet
  * @count: values it gained, and perhaps others that it does not hold
  * @total: their sum
  * @gain: HIST_BUCKETS counters
