@@ -142,7 +142,7 @@ static inline void queue_sample_load(struct queue_trace *t, double load,
 	queue_sample_add(&t->queue[3], 77, 40 * load, 20, state);
 }
 
-/* What a look takes over. */
+/* What a look finds. */
 static inline struct queue_trace queue_sample_copy(const struct queue_trace *t)
 {
 	struct queue_trace copy = *t;
@@ -151,14 +151,15 @@ static inline struct queue_trace queue_sample_copy(const struct queue_trace *t)
 	copy.queue = malloc(t->n * sizeof(*t->queue) + 1);
 	ASSERT(copy.queue, "no memory");
 	memcpy(copy.queue, t->queue, t->n * sizeof(*t->queue));
+	copy.spare = 0;
 	for (i = 0; i < t->n; i++) {
 		size_t size = t->queue[i].n_rows * sizeof(struct queue_row);
 
-		if (!size)
-			continue;
-		copy.queue[i].row = malloc(size);
+		copy.queue[i].spare_rows = 0;
+		copy.queue[i].row = malloc(size + 1);
 		ASSERT(copy.queue[i].row, "no memory");
-		memcpy(copy.queue[i].row, t->queue[i].row, size);
+		if (size)
+			memcpy(copy.queue[i].row, t->queue[i].row, size);
 	}
 	return copy;
 }
@@ -173,6 +174,7 @@ static inline void queue_sample_look(struct queue_record *rec, struct queue_trac
 	queue_trace_sort(t);
 	now = queue_sample_copy(t);
 	ASSERT_EQ(queue_record_add(rec, &now), 0);
+	queue_trace_free(&now);
 }
 
 /* As if looked at @slices times in @seconds. */

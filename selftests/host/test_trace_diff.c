@@ -99,6 +99,7 @@ static void run_of(struct trace_record *rec, uint64_t *state, double ns, double 
 					     EXITS_ISA_SVM, SAMPLE_NPF, false,
 					     &all.vm[0].rows.row[k].by[0]), 0);
 		ASSERT_EQ(trace_record_add(rec, &now), 0);
+		trace_free(&now);
 	}
 	trace_free(&all);
 }
@@ -254,7 +255,9 @@ TEST("thousands of guests of one name are matched in order, and soon")
 	b.t.vm = calloc(ALIKE, sizeof(*b.t.vm));
 	ASSERT(a.t.vm && b.t.vm, "out of memory");
 	for (i = 0; i < ALIKE; i++)
-		a.t.vm[i].rows = b.t.vm[i].rows = (struct trace_rows){ &row, 1 };
+		a.t.vm[i].rows = b.t.vm[i].rows = (struct trace_rows){
+			.row = &row, .n = 1,
+		};
 	ASSERT_EQ(trace_diff(&d, &a, &b), 0);
 	ASSERT_EQ(d.n, ALIKE);
 	for (i = 0; i < ALIKE; i++)

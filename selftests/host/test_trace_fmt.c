@@ -351,6 +351,7 @@ TEST("the largest numbers are printed in every format")
 
 	sample_huge(&look);
 	ASSERT_EQ(trace_record_add(rec, &look), 0);
+	trace_free(&look);
 	for (format = TRACE_TABLE; format <= TRACE_HTML; format++) {
 		text = print(&rec->t, &rec->tl, format);
 		expect_ascii(text);
@@ -401,6 +402,7 @@ TEST("slices: what was gained, and no less when there are many")
 			now.vm[0].rows.row[0].by[0].timed = 0;
 		now.seconds = i;
 		ASSERT_EQ(trace_record_add(rec, &now), 0);
+		trace_free(&now);
 	}
 	EXPECT(tl->n <= TRACE_SLICES, "%zu slices", tl->n);
 	EXPECT_EQ(tl->slice[tl->n - 1].end, looks);

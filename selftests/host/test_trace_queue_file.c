@@ -329,6 +329,7 @@ static int queues_snapshot(struct trace_source *source, struct queue_trace *t)
 	unsigned int i;
 
 	f->looks++;
+	queue_trace_free(t);
 	queue_sample_init(t);
 	t->about.seconds = seconds;
 	for (i = 0; i < f->looks; i++)
@@ -365,6 +366,7 @@ static void queues_init(struct fake_queues *f, double seconds)
 static void queues_exit(struct fake_queues *f)
 {
 	queue_record_free(&f->counts.rec);
+	queue_trace_free(&f->counts.next);
 	close(f->source.sigfd);
 }
 

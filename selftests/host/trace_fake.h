@@ -30,6 +30,7 @@ static inline int fake_snapshot(struct trace_source *source, struct trace *t)
 	f->looks++;
 	if (f->crash && f->looks > 2)
 		raise(SIGSEGV);
+	trace_free(t);
 	sample_init(t);
 	t->seconds = seconds;
 	for (i = 0; i < f->looks; i++)
@@ -64,6 +65,7 @@ static inline void fake_init(struct fake *f, double seconds)
 static inline void fake_exit(struct fake *f)
 {
 	trace_record_free(&f->counts.rec);
+	trace_free(&f->counts.next);
 	close(f->source.sigfd);
 }
 

@@ -120,6 +120,7 @@ static inline void sample_record(struct trace_record *rec, size_t slices,
 		now.lost.unmatched_exits = 3;
 		trace_sort(&now);
 		ASSERT_EQ(trace_record_add(rec, &now), 0);
+		trace_free(&now);
 	}
 }
 

@@ -4,6 +4,8 @@
  *
  *	trace_layout.c	where the running KVM keeps exit reasons
  *	trace_collect.c	maps -> struct trace
+ *	trace_maps.h	... by many entries at once
+ *	trace_model.c	struct trace itself; trace_grow.h: its arrays
  *	trace_exits.c	the command: options, attach
  *	trace_run.h	what goes on while it counts: wait, record, serve, show
  *	trace_fmt.h	struct trace -> table, JSON, ...
@@ -18,6 +20,8 @@
 
 #include "../../bpf/exits.h"
 
+/* All arrays below are as trace_grow.h says. */
+
 /* One exit reason, split by who handled it. */
 struct trace_row {
 	uint32_t isa;
@@ -27,7 +31,7 @@ struct trace_row {
 
 struct trace_rows {
 	struct trace_row *row;
-	size_t n;
+	size_t n, spare;
 };
 
 struct trace_vcpu {
@@ -66,13 +70,13 @@ struct trace_vm {
 	char name[128];			/* escape before printing; may be empty */
 	struct trace_rows rows;		/* of all vCPUs */
 	struct trace_vcpu *vcpu;
-	size_t n_vcpus;
+	size_t n_vcpus, spare_vcpus;
 	struct trace_return *ret;
-	size_t n_rets;
+	size_t n_rets, spare_rets;
 	struct trace_sub *sub;		/* by time */
-	size_t n_subs;
+	size_t n_subs, spare_subs;
 	struct trace_rip *rip;		/* by count */
-	size_t n_rips;
+	size_t n_rips, spare_rips;
 };
 
 struct trace_symbols;
@@ -80,7 +84,7 @@ struct trace_symbols;
 struct trace {
 	struct trace_vm *vm;
 	const struct trace_symbols *symbols;	/* of the guests, or NULL */
-	size_t n_vms;
+	size_t n_vms, spare_vms;
 	struct exits_lost lost;
 	uint64_t recursion_misses;	/* events while our program was busy */
 	uint64_t cost_events, cost_ns;	/* of the tracer, where it was measured */
@@ -117,16 +121,24 @@ int trace_layout(struct exits_where *where);
 
 /**
  * trace_collect() - read the maps into @t
+ * @t: without VMs; trace_clear() makes an earlier look one
  *
  * Exits that are open (their vCPU has not been entered again) are counted,
  * without a time, when the trace is over: before, they would be counted once
- * more when they end, perhaps in another class. Rows come sorted: by time spent,
- * idle ones last.
+ * more when they end, perhaps in another class. Nothing is in order but the VMs,
+ * which come as they were first seen: trace_ready() is for what is to be shown.
  *
  * Return: 0 or a negative errno; trace_free() either way.
  */
 int trace_collect(struct trace *t, const struct trace_maps *maps);
+
+/* Empty @t; what its arrays occupy is kept for the next look. */
+void trace_clear(struct trace *t);
 void trace_free(struct trace *t);
+
+/* One more VM, or vCPU of @vm; all 0, but perhaps with spare memory. Or NULL */
+struct trace_vm *trace_vm_grow(struct trace *t);
+struct trace_vcpu *trace_vcpu_grow(struct trace_vm *vm);
 
 /**
  * trace_book() - add @s to a reason of a vCPU, and of its VM
@@ -137,8 +149,14 @@ void trace_free(struct trace *t);
 int trace_book(struct trace_vm *vm, struct trace_vcpu *vcpu, uint32_t isa,
 	       uint32_t reason, bool user, const struct exits_series *s);
 
-/* Rows by time spent, idle ones last; vCPUs by number; returns by count. */
+/*
+ * Rows by time spent, idle ones last; vCPUs by number; returns by count; what exits
+ * were about by time; where guests were by count.
+ */
 void trace_sort(struct trace *t);
+
+/* Before @t is shown: sort it, and find the devices that have the addresses. */
+void trace_ready(struct trace *t);
 
 /* Both classes of a row in one. */
 struct exits_series trace_both(const struct trace_row *row);

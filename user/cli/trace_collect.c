@@ -8,10 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <bpf/bpf.h>
-
-#include "exit_names.h"
 #include "trace.h"
+#include "trace_grow.h"
+#include "trace_maps.h"
 #include "trace_subs.h"
 #include "trace_vm.h"
 
@@ -21,16 +20,12 @@ struct place {
 	bool used;
 };
 
-/* One more zeroed element at the end of the array *@array of *@n. */
-static void *append(void *array, size_t *n, size_t size)
-{
-	void **p = array, *grown = realloc(*p, (*n + 1) * size);
-
-	if (!grown)
-		return NULL;
-	*p = grown;
-	return memset((char *)grown + (*n)++ * size, 0, size);
-}
+/* One look, under way. */
+struct look {
+	struct trace *t;
+	const struct trace_maps *maps;
+	struct place *place;	/* of every life */
+};
 
 /* Is the process that has @vm's number now still the one that was traced? */
 static bool same_process(const struct trace_vm *vm)
@@ -85,7 +80,7 @@ static struct trace_vm *vm_of(struct trace *t, const struct exits_life *life)
 		    vm->kvm == life->kvm && !has_vcpu(vm, life->vcpu_id))
 			return vm;
 	}
-	vm = append(&t->vm, &t->n_vms, sizeof(*vm));
+	vm = trace_vm_grow(t);
 	if (!vm)
 		return NULL;
 	vm->pid = life->tgid;
@@ -97,86 +92,33 @@ static struct trace_vm *vm_of(struct trace *t, const struct exits_life *life)
 	return vm;
 }
 
-static int collect_lives(struct trace *t, const struct trace_maps *maps,
-			 struct place *place)
+/* An entry of map "lives". */
+static int add_life(void *ctx, const void *key, const void *value)
 {
+	const struct exits_life *life = value;
+	const uint32_t *number = key;
+	struct look *look = ctx;
 	struct trace_vcpu *vcpu;
-	struct exits_life life;
 	struct trace_vm *vm;
-	uint32_t i;
 
-	for (i = 1; i <= maps->last_life; i++) {
-		if (bpf_map_lookup_elem(maps->lives, &i, &life))
-			return -errno;
-		if (!life.tgid)
-			continue;
-		vm = vm_of(t, &life);
-		if (!vm)
-			return -ENOMEM;
-		vcpu = append(&vm->vcpu, &vm->n_vcpus, sizeof(*vcpu));
-		if (!vcpu)
-			return -ENOMEM;
-		vcpu->id = life.vcpu_id;
-		place[i] = (struct place){ vm - t->vm, vm->n_vcpus - 1, true };
-	}
-	return 0;
-}
-
-static struct trace_row *row_get(struct trace_rows *rows, uint32_t isa,
-				 uint32_t reason)
-{
-	struct trace_row *r;
-	size_t i;
-
-	for (i = 0; i < rows->n; i++)
-		if (rows->row[i].isa == isa && rows->row[i].reason == reason)
-			return &rows->row[i];
-	r = append(&rows->row, &rows->n, sizeof(*r));
-	if (r) {
-		r->isa = isa;
-		r->reason = reason;
-	}
-	return r;
-}
-
-static void series_add(struct exits_series *to, const struct exits_series *s)
-{
-	size_t i;
-
-	if (s->timed && (!to->timed || s->min_ns < to->min_ns))
-		to->min_ns = s->min_ns;
-	to->timed += s->timed;
-	to->untimed += s->untimed;
-	to->total_ns += s->total_ns;
-	if (s->max_ns > to->max_ns)
-		to->max_ns = s->max_ns;
-	to->user_ns += s->user_ns;
-	to->ready_ns += s->ready_ns;
-	to->blocked_ns += s->blocked_ns;
-	to->poll_ns += s->poll_ns;
-	for (i = 0; i < HIST_BUCKETS; i++)
-		to->bucket[i] += s->bucket[i];
-}
-
-struct exits_series trace_both(const struct trace_row *row)
-{
-	struct exits_series s = row->by[0];
-
-	series_add(&s, &row->by[1]);
-	return s;
-}
-
-int trace_book(struct trace_vm *vm, struct trace_vcpu *vcpu, uint32_t isa,
-	       uint32_t reason, bool user, const struct exits_series *s)
-{
-	struct trace_row *of_vm = row_get(&vm->rows, isa, reason);
-	struct trace_row *of_vcpu = row_get(&vcpu->rows, isa, reason);
-
-	if (!of_vm || !of_vcpu)
+	if (!life->tgid)
+		return 0;
+	vm = vm_of(look->t, life);
+	vcpu = vm ? trace_vcpu_grow(vm) : NULL;
+	if (!vcpu)
 		return -ENOMEM;
-	series_add(&of_vm->by[user], s);
-	series_add(&of_vcpu->by[user], s);
+	vcpu->id = life->vcpu_id;
+	look->place[*number] = (struct place){
+		vm - look->t->vm, vm->n_vcpus - 1, true,
+	};
 	return 0;
+}
+
+/* The place of a life, or NULL. */
+static const struct place *place_of(const struct look *look, uint32_t life)
+{
+	return life <= look->maps->last_life && look->place[life].used ?
+	       &look->place[life] : NULL;
 }
 
 /* @s is of @key, in a life whose place is @p. */
@@ -189,23 +131,15 @@ static int book(struct trace *t, const struct place *p,
 			  key->user, s);
 }
 
-static int collect_series(struct trace *t, const struct trace_maps *maps,
-			  const struct place *place)
+/* An entry of map "series". */
+static int add_series(void *ctx, const void *key, const void *value)
 {
-	struct exits_slot slot;
-	uint32_t i;
-	int err;
+	const struct exits_slot *slot = value;
+	const struct look *look = ctx;
+	const struct place *p = place_of(look, slot->key.life);
 
-	for (i = 0; i < maps->n_series; i++) {
-		if (bpf_map_lookup_elem(maps->series, &i, &slot))
-			return -errno;
-		if (slot.key.life > maps->last_life || !place[slot.key.life].used)
-			continue;
-		err = book(t, &place[slot.key.life], &slot.key, &slot.s);
-		if (err)
-			return err;
-	}
-	return 0;
+	(void)key;
+	return p ? book(look->t, p, &slot->key, &slot->s) : 0;
 }
 
 /*
@@ -230,7 +164,7 @@ static struct trace_vm *vm_of_process(struct trace *t, uint32_t pid)
 	}
 	if (n == 1 && !t->lost.vcpus_full)
 		return only;
-	vm = append(&t->vm, &t->n_vms, sizeof(*vm));
+	vm = trace_vm_grow(t);
 	if (!vm)
 		return NULL;
 	vm->pid = pid;
@@ -255,202 +189,120 @@ static int return_add(struct trace_vm *vm, uint32_t reason, uint64_t count)
 		if (vm->ret[i].reason == reason)
 			break;
 	if (i == vm->n_rets) {
-		r = append(&vm->ret, &vm->n_rets, sizeof(*r));
+		r = trace_grow(&vm->ret, &vm->n_rets, &vm->spare_rets, sizeof(*r));
 		if (!r)
 			return -ENOMEM;
-		r->reason = reason;
+		*r = (struct trace_return){ .reason = reason };
 	}
 	vm->ret[i].count += count;
 	return 0;
 }
 
-/* What is in the vCPUs' states: exits that are still open, and returns. */
-static int collect_states(struct trace *t, const struct trace_maps *maps,
-			  const struct place *place)
+/* An entry of map "states": returns, and perhaps an exit that is still open. */
+static int add_state(void *ctx, const void *key, const void *value)
 {
 	const struct exits_series one = { .untimed = 1 };
-	struct exits_vcpu v;
-	uint32_t i, k;
+	const struct exits_vcpu *v = value;
+	const struct look *look = ctx;
+	const struct place *p = place_of(look, *(const uint32_t *)key);
+	uint32_t i;
 	int err = 0;
 
-	for (i = 1; i <= maps->last_life && !err; i++) {
-		if (bpf_map_lookup_elem(maps->states, &i, &v))
-			return -errno;
-		if (!place[i].used)
-			continue;
-		for (k = 0; k < EXITS_KNOWN_RETURNS && !err; k++)
-			if (v.returns[k])
-				err = return_add(&t->vm[place[i].vm], k,
-						 v.returns[k]);
-		if (maps->over && v.at != EXITS_AT_GUEST && !err)
-			err = book(t, &place[i], &v.key, &one);
-	}
+	if (!p)
+		return 0;
+	for (i = 0; i < EXITS_KNOWN_RETURNS && !err; i++)
+		if (v->returns[i])
+			err = return_add(&look->t->vm[p->vm], i, v->returns[i]);
+	if (look->maps->over && v->at != EXITS_AT_GUEST && !err)
+		err = book(look->t, p, &v->key, &one);
 	return err;
 }
 
-static int collect_returns(struct trace *t, const struct trace_maps *maps,
-			   const struct place *place)
+/* An entry of map "returns". */
+static int add_return(void *ctx, const void *key, const void *value)
 {
-	struct exits_return_key key, *last = NULL;
+	const struct exits_return_key *k = key;
+	const struct look *look = ctx;
+	const struct place *p = k->life ? place_of(look, k->life) : NULL;
 	struct trace_vm *vm;
-	uint64_t count;
-	int err;
 
-	while (!bpf_map_get_next_key(maps->returns, last, &key)) {
-		last = &key;
-		if (bpf_map_lookup_elem(maps->returns, &key, &count))
-			return -errno;
-		if (key.life && key.life <= maps->last_life &&
-		    place[key.life].used)
-			vm = &t->vm[place[key.life].vm];
-		else
-			vm = vm_of_process(t, key.tgid);
-		err = vm ? return_add(vm, key.reason, count) : -ENOMEM;
-		if (err)
-			return err;
-	}
-	return 0;
+	vm = p ? &look->t->vm[p->vm] : vm_of_process(look->t, k->tgid);
+	return vm ? return_add(vm, k->reason, *(const uint64_t *)value) : -ENOMEM;
 }
 
-static uint64_t row_ns(const struct trace_row *r)
+/* An entry of map "subs". */
+static int add_sub(void *ctx, const void *key, const void *value)
 {
-	return r->by[0].total_ns + r->by[1].total_ns;
+	const struct exits_sub_key *k = key;
+	const struct look *look = ctx;
+	const struct place *p = place_of(look, k->exit.life);
+
+	return p ? trace_sub_add(&look->t->vm[p->vm], k, value) : 0;
 }
 
-static uint64_t row_exits(const struct trace_row *r)
+/* An entry of map "rips". */
+static int add_rip(void *ctx, const void *key, const void *value)
 {
-	return r->by[0].timed + r->by[0].untimed +
-	       r->by[1].timed + r->by[1].untimed;
+	const struct exits_rip_key *k = key;
+	const struct look *look = ctx;
+	const struct place *p = place_of(look, k->life);
+
+	return p ? trace_rip_add(&look->t->vm[p->vm], k,
+				 *(const uint64_t *)value) : 0;
 }
 
-/* Idle last, then by time, by count, by code: the order never depends on luck. */
-static int row_cmp(const void *a, const void *b)
+static int collect(struct look *look)
 {
-	const struct trace_row *x = a, *y = b;
-	bool xi = exit_is_idle(x->isa, x->reason);
-	bool yi = exit_is_idle(y->isa, y->reason);
-
-	if (xi != yi)
-		return xi ? 1 : -1;
-	if (row_ns(x) != row_ns(y))
-		return row_ns(x) < row_ns(y) ? 1 : -1;
-	if (row_exits(x) != row_exits(y))
-		return row_exits(x) < row_exits(y) ? 1 : -1;
-	return x->reason < y->reason ? -1 : x->reason > y->reason;
-}
-
-static int vcpu_cmp(const void *a, const void *b)
-{
-	const struct trace_vcpu *x = a, *y = b;
-
-	return x->id < y->id ? -1 : x->id > y->id;
-}
-
-static int ret_cmp(const void *a, const void *b)
-{
-	const struct trace_return *x = a, *y = b;
-
-	if (x->count != y->count)
-		return x->count < y->count ? 1 : -1;
-	return x->reason < y->reason ? -1 : x->reason > y->reason;
-}
-
-/* qsort() wants an array even for nothing. */
-static void sort(void *array, size_t n, size_t size,
-		 int (*cmp)(const void *, const void *))
-{
-	if (n)
-		qsort(array, n, size, cmp);
-}
-
-static void sort_vm(struct trace_vm *vm)
-{
+	const struct trace_maps *m = look->maps;
+	const struct {
+		struct trace_map map;
+		trace_map_fn fn;
+	} all[] = {
+#define MAP(fd, key, value, n) { fd, sizeof(key), sizeof(value), n }
+		/* Lives are numbered from 1. */
+		{ MAP(m->lives, uint32_t, struct exits_life, m->last_life + 1),
+		  add_life },
+		{ MAP(m->series, uint32_t, struct exits_slot, m->n_series),
+		  add_series },
+		{ MAP(m->states, uint32_t, struct exits_vcpu, m->last_life + 1),
+		  add_state },
+		{ MAP(m->returns, struct exits_return_key, uint64_t, TRACE_MAP_ALL),
+		  add_return },
+		{ MAP(m->subs, struct exits_sub_key, struct exits_sub_count,
+		      TRACE_MAP_ALL), add_sub },
+		{ MAP(m->rips, struct exits_rip_key, uint64_t, TRACE_MAP_ALL),
+		  add_rip },
+#undef MAP
+	};
 	size_t i;
+	int err = 0;
 
-	sort(vm->rows.row, vm->rows.n, sizeof(*vm->rows.row), row_cmp);
-	for (i = 0; i < vm->n_vcpus; i++)
-		sort(vm->vcpu[i].rows.row, vm->vcpu[i].rows.n,
-		     sizeof(*vm->vcpu[i].rows.row), row_cmp);
-	sort(vm->vcpu, vm->n_vcpus, sizeof(*vm->vcpu), vcpu_cmp);
-	sort(vm->ret, vm->n_rets, sizeof(*vm->ret), ret_cmp);
-}
-
-void trace_sort(struct trace *t)
-{
-	size_t i;
-
-	for (i = 0; i < t->n_vms; i++)
-		sort_vm(&t->vm[i]);
-}
-
-struct trace_total trace_sum(const struct trace_rows *rows)
-{
-	struct trace_total sum = { 0 };
-	size_t i;
-
-	for (i = 0; i < rows->n; i++) {
-		const struct trace_row *r = &rows->row[i];
-
-		sum.exits += row_exits(r);
-		sum.userspace += r->by[1].timed + r->by[1].untimed;
-		if (exit_is_idle(r->isa, r->reason))
-			sum.idle_ns += row_ns(r);
-		else
-			sum.busy_ns += row_ns(r);
-	}
-	return sum;
-}
-
-struct lives {
-	struct trace *t;
-	const struct place *place;
-	uint32_t last;
-};
-
-static struct trace_vm *vm_of_life(void *ctx, uint32_t life)
-{
-	const struct lives *l = ctx;
-
-	return life <= l->last && l->place[life].used ?
-	       &l->t->vm[l->place[life].vm] : NULL;
+	for (i = 0; i < sizeof(all) / sizeof(all[0]) && !err; i++)
+		err = trace_map_read(&all[i].map, all[i].fn, look);
+	return err;
 }
 
 int trace_collect(struct trace *t, const struct trace_maps *maps)
 {
-	struct place *place = calloc(maps->last_life + 1, sizeof(*place));
+	struct look look = { .t = t, .maps = maps };
+	size_t i;
 	int err;
 
-	if (!place)
+	look.place = calloc(maps->last_life + 1, sizeof(*look.place));
+	if (!look.place)
 		return -ENOMEM;
-	err = collect_lives(t, maps, place);
-	if (!err)
-		err = collect_series(t, maps, place);
-	if (!err)
-		err = collect_states(t, maps, place);
-	if (!err)
-		err = collect_returns(t, maps, place);
-	if (!err)
-		err = trace_subs_collect(t, maps, vm_of_life,
-					 &(struct lives){ t, place, maps->last_life });
-	trace_sort(t);
-	free(place);
+	err = collect(&look);
+	free(look.place);
+	for (i = 0; i < t->n_vms; i++)
+		trace_subs_join(&t->vm[i]);
 	return err;
 }
 
-void trace_free(struct trace *t)
+void trace_ready(struct trace *t)
 {
-	size_t i, k;
+	size_t i;
 
-	for (i = 0; i < t->n_vms; i++) {
-		for (k = 0; k < t->vm[i].n_vcpus; k++)
-			free(t->vm[i].vcpu[k].rows.row);
-		free(t->vm[i].vcpu);
-		free(t->vm[i].rows.row);
-		free(t->vm[i].ret);
-		free(t->vm[i].sub);
-		free(t->vm[i].rip);
-	}
-	free(t->vm);
-	t->vm = NULL;
-	t->n_vms = 0;
+	trace_sort(t);
+	for (i = 0; i < t->n_vms; i++)
+		trace_subs_name(&t->vm[i]);
 }

@@ -311,6 +311,7 @@ static int trace(struct trace_session *session, void *ctx)
 	out_note("tracing VM exits, Ctrl-C ends");
 	ret = trace_run(&session->source, &o->job);
 	trace_record_free(&o->counts.rec);
+	trace_free(&o->counts.next);
 	exits_bpf__destroy(o->skel);
 	return ret;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Recordings of queues; see trace_file.h. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "trace_file_json.h"
@@ -34,13 +35,13 @@ static void get_what(struct file_reader *r, struct json_object *o,
 
 /* In the file a queue goes by its place in the list. */
 static void put_cell(struct json *j, struct json_object *o,
-		     const uint32_t key[TRACE_KEY], const void *trace)
+		     const uint32_t key[TRACE_KEY], const void *queues)
 {
-	const struct queue_trace *t = trace;
+	const struct queue_index *index = queues;
 	const struct queue_trace_queue *q;
 
-	q = queue_numbered(t, key[QUEUE_CELL_NUMBER]);
-	json_put_u64(j, o, "queue", q ? q - t->queue : 0);
+	q = queue_numbered(index, key[QUEUE_CELL_NUMBER]);
+	json_put_u64(j, o, "queue", q ? q - index->t->queue : 0);
 	put_what(j, o, key[QUEUE_CELL_WHAT], key[QUEUE_CELL_OP]);
 }
 
@@ -160,15 +161,19 @@ int queue_file_write(FILE *out, const struct queue_record *rec)
 	struct json j = { false };
 	struct json_object *root = json_new(&j), *list = json_new_list(&j);
 	const struct queue_trace *t = &rec->t;
+	struct queue_index index;
 	size_t i;
 
+	if (queue_index_make(&index, t))
+		j.failed = true;
 	file_put_head(&j, root, queue_record_kind(rec), &t->about, queue_losses, t);
 	json_put_bool(&j, root, "no_guests", t->no_guests);
 	json_put_u64(&j, root, "counters_errno", -t->counters_err);
 	for (i = 0; i < t->n; i++)
 		json_put_item(&j, list, queue(&j, &t->queue[i]));
 	json_put(&j, root, "queues", list);
-	file_put_slices(&j, root, &rec->tl, &cells, t);
+	file_put_slices(&j, root, &rec->tl, &cells, &index);
+	free(index.place);
 	return file_emit(&j, root, out);
 }
 

@@ -25,28 +25,25 @@ int trace_exits_now(struct trace_source *s, struct trace *t)
 	struct trace_exits *exits = s->counts;
 	int err;
 
-	memset(t, 0, sizeof(*t));
+	trace_clear(t);
 	t->seconds = trace_now() - s->begin;
 	err = exits->snapshot(s, t);
-	if (!err)
-		return 0;
-	trace_free(t);
-	return unreadable(err);
+	return err ? unreadable(err) : 0;
 }
 
 static int exits_look(struct trace_source *s)
 {
 	struct trace_exits *exits = s->counts;
-	struct trace t;
-	int ret = trace_exits_now(s, &t);
+	int ret = trace_exits_now(s, &exits->next);
 
-	return ret ? ret : look_done(trace_record_add(&exits->rec, &t));
+	return ret ? ret : look_done(trace_record_add(&exits->rec, &exits->next));
 }
 
 static int exits_write(struct trace_source *s, FILE *file)
 {
 	struct trace_exits *exits = s->counts;
 
+	trace_ready(&exits->rec.t);
 	return trace_file_write(file, &exits->rec);
 }
 
@@ -54,18 +51,20 @@ static int exits_print(struct trace_source *s, const struct trace_style *style)
 {
 	struct trace_exits *exits = s->counts;
 
+	trace_ready(&exits->rec.t);
 	return trace_print(&exits->rec.t, &exits->rec.tl, style);
 }
 
 static int exits_metrics(struct trace_source *s, FILE *out)
 {
-	struct trace t;
-	int ret = trace_exits_now(s, &t);
+	struct trace_exits *exits = s->counts;
+	struct trace *t = &exits->next;
+	int ret = trace_exits_now(s, t);
 
 	if (ret)
 		return ret;
-	trace_fmt_prometheus(out, &t);
-	trace_free(&t);
+	trace_ready(t);
+	trace_fmt_prometheus(out, t);
 	return 0;
 }
 
@@ -81,28 +80,25 @@ static int queues_now(struct trace_source *s, struct queue_trace *t)
 	struct trace_queues *queues = s->counts;
 	int err;
 
-	memset(t, 0, sizeof(*t));
+	queue_trace_clear(t);
 	t->about.seconds = trace_now() - s->begin;
 	err = queues->snapshot(s, t);
-	if (!err)
-		return 0;
-	queue_trace_free(t);
-	return unreadable(err);
+	return err ? unreadable(err) : 0;
 }
 
 static int queues_look(struct trace_source *s)
 {
 	struct trace_queues *queues = s->counts;
-	struct queue_trace t;
-	int ret = queues_now(s, &t);
+	int ret = queues_now(s, &queues->next);
 
-	return ret ? ret : look_done(queue_record_add(&queues->rec, &t));
+	return ret ? ret : look_done(queue_record_add(&queues->rec, &queues->next));
 }
 
 static int queues_write(struct trace_source *s, FILE *file)
 {
 	struct trace_queues *queues = s->counts;
 
+	queue_trace_sort(&queues->rec.t);
 	return queue_file_write(file, &queues->rec);
 }
 
@@ -110,6 +106,7 @@ static int queues_print(struct trace_source *s, const struct trace_style *style)
 {
 	struct trace_queues *queues = s->counts;
 
+	queue_trace_sort(&queues->rec.t);
 	return queue_print(&queues->rec, style);
 }
 
@@ -119,12 +116,13 @@ static int queues_metrics(struct trace_source *s, FILE *out)
 	struct queue_record rec = {
 		.view = queues->rec.view, .type = queues->rec.type,
 	};
-	int ret = queues_now(s, &rec.t);
+	int ret = queues_now(s, &queues->next);
 
 	if (ret)
 		return ret;
+	queue_trace_sort(&queues->next);
+	rec.t = queues->next;	/* lent, to be read */
 	queue_fmt_prometheus(out, &rec);
-	queue_trace_free(&rec.t);
 	return 0;
 }
 

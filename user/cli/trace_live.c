@@ -103,15 +103,13 @@ static int draw(struct live *l)
 
 static int look(struct live *l)
 {
-	struct trace t;
+	struct trace last = l->now;
 
-	if (trace_exits_now(l->source, &t))
-		return -EIO;
-	trace_free(&l->before);
-	l->before = l->now;
-	l->looked = l->now.seconds > 0;
-	l->now = t;
-	return 0;
+	/* The memory of the look before the last. */
+	l->now = l->before;
+	l->before = last;
+	l->looked = last.seconds > 0;
+	return trace_exits_now(l->source, &l->now) ? -EIO : 0;
 }
 
 /* The key at @s, and its length in @len. */

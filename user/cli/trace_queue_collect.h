@@ -13,7 +13,7 @@ struct queue_maps {
 /* The module's counters at one moment. */
 struct queue_counters {
 	struct kvasir_queue_info *queue;
-	size_t n;
+	size_t n, spare;
 	int err;		/* -errno: they could not be read */
 };
 
@@ -22,7 +22,11 @@ void queue_counters_read(struct queue_counters *c);
 
 /**
  * queue_collect() - read the maps, and what the counters gained, into @t
+ * @t: without queues; queue_trace_clear() makes an earlier look one
  * @before: the counters when the trace began
+ *
+ * Queues come by device and index; their series and slowest requests in no order,
+ * which queue_trace_sort() gives to what is to be shown.
  *
  * Return: 0 or a negative errno; queue_trace_free() either way.
  */

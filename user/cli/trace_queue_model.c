@@ -4,28 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "trace_grow.h"
 #include "trace_queue_model.h"
 
 struct queue_trace_queue *queue_trace_grow(struct queue_trace *t)
 {
-	struct queue_trace_queue *grown;
-
-	grown = realloc(t->queue, (t->n + 1) * sizeof(*grown));
-	if (!grown)
-		return NULL;
-	t->queue = grown;
-	return memset(&grown[t->n++], 0, sizeof(*grown));
+	return trace_grow(&t->queue, &t->n, &t->spare, sizeof(*t->queue));
 }
 
 struct queue_row *queue_row_grow(struct queue_trace_queue *q)
 {
-	struct queue_row *grown;
+	struct queue_row *row = trace_grow(&q->row, &q->n_rows, &q->spare_rows,
+					   sizeof(*row));
 
-	grown = realloc(q->row, (q->n_rows + 1) * sizeof(*grown));
-	if (!grown)
-		return NULL;
-	q->row = grown;
-	return memset(&grown[q->n_rows++], 0, sizeof(*grown));
+	return row ? memset(row, 0, sizeof(*row)) : NULL;
 }
 
 static int slower_first(const void *a, const void *b)
@@ -53,12 +45,17 @@ static int by_key(const void *a, const void *b)
 	return x->key.op < y->key.op ? -1 : x->key.op > y->key.op;
 }
 
+void queue_trace_order(struct queue_trace *t)
+{
+	if (t->n)
+		qsort(t->queue, t->n, sizeof(*t->queue), by_number);
+}
+
 void queue_trace_sort(struct queue_trace *t)
 {
 	struct queue_trace_queue *q;
 
-	if (t->n)
-		qsort(t->queue, t->n, sizeof(*t->queue), by_number);
+	queue_trace_order(t);
 	for (q = t->queue; q < t->queue + t->n; q++) {
 		qsort(q->slow.trip, QUEUES_SLOWEST, sizeof(q->slow.trip[0]),
 		      slower_first);
@@ -67,26 +64,51 @@ void queue_trace_sort(struct queue_trace *t)
 	}
 }
 
+void queue_trace_clear(struct queue_trace *t)
+{
+	struct queue_trace_queue *q;
+
+	for (q = t->queue; q < t->queue + t->n; q++)
+		*q = (struct queue_trace_queue){
+			.row = q->row, .spare_rows = q->n_rows + q->spare_rows,
+		};
+	*t = (struct queue_trace){ .queue = t->queue, .spare = t->n + t->spare };
+}
+
 void queue_trace_free(struct queue_trace *t)
 {
 	size_t i;
 
-	for (i = 0; i < t->n; i++)
+	for (i = 0; i < t->n + t->spare; i++)
 		free(t->queue[i].row);
 	free(t->queue);
 	t->queue = NULL;
 	t->n = 0;
+	t->spare = 0;
 }
 
-struct queue_trace_queue *queue_numbered(const struct queue_trace *t,
-					 uint32_t number)
+int queue_index_make(struct queue_index *index, const struct queue_trace *t)
 {
 	size_t i;
 
+	*index = (struct queue_index){ .t = t, .n = 1 };
 	for (i = 0; i < t->n; i++)
-		if (t->queue[i].state.number == number)
-			return &t->queue[i];
-	return NULL;
+		if (t->queue[i].state.number >= index->n)
+			index->n = (size_t)t->queue[i].state.number + 1;
+	index->place = calloc(index->n, sizeof(*index->place));
+	if (!index->place)
+		return -ENOMEM;
+	for (i = 0; i < t->n; i++)
+		index->place[t->queue[i].state.number] = i + 1;
+	return 0;
+}
+
+struct queue_trace_queue *queue_numbered(const struct queue_index *index,
+					 uint32_t number)
+{
+	size_t place = number < index->n ? index->place[number] : 0;
+
+	return place ? &index->t->queue[place - 1] : NULL;
 }
 
 void queue_series_settle(struct queue_series *s)
@@ -124,14 +146,19 @@ struct queue_series queue_sum(const struct queue_trace_queue *q, unsigned int wh
 	return sum;
 }
 
+/* The series of @key in @q, most often at place @at. */
 static const struct queue_series *find_series(const struct queue_trace_queue *q,
-					      const struct queue_series_key *key)
+					      const struct queue_series_key *key,
+					      size_t at)
 {
+	const struct queue_row *r;
 	size_t i;
 
-	for (i = 0; q && i < q->n_rows; i++)
-		if (q->row[i].key.what == key->what && q->row[i].key.op == key->op)
-			return &q->row[i].s;
+	for (i = 0; q && i < q->n_rows; i++) {
+		r = &q->row[(at + i) % q->n_rows];
+		if (r->key.what == key->what && r->key.op == key->op)
+			return &r->s;
+	}
 	return NULL;
 }
 
@@ -173,7 +200,7 @@ static int add_row(struct trace_slice *s, uint32_t number,
 }
 
 static int add_looks(struct trace_slice *s, const struct queue_trace *now,
-		     const struct queue_trace *before)
+		     const struct queue_index *before)
 {
 	size_t i, k;
 	int err;
@@ -184,7 +211,7 @@ static int add_looks(struct trace_slice *s, const struct queue_trace *now,
 		old = queue_numbered(before, q->state.number);
 		for (k = 0; k < q->n_rows; k++) {
 			err = add_row(s, q->state.number, &q->row[k],
-				      find_series(old, &q->row[k].key));
+				      find_series(old, &q->row[k].key, k));
 			if (err)
 				return err;
 		}
@@ -193,7 +220,7 @@ static int add_looks(struct trace_slice *s, const struct queue_trace *now,
 }
 
 /* What can no longer be asked, of processes and devices that are gone. */
-static void keep_gone(struct queue_trace *now, const struct queue_trace *before)
+static void keep_gone(struct queue_trace *now, const struct queue_index *before)
 {
 	size_t i;
 
@@ -216,16 +243,19 @@ static void keep_gone(struct queue_trace *now, const struct queue_trace *before)
 int queue_record_add(struct queue_record *rec, struct queue_trace *now)
 {
 	struct trace_slice s = { .end = now->about.seconds };
-	struct queue_trace before = rec->t;
-	int err = add_looks(&s, now, &before);
+	struct queue_trace last = rec->t;
+	struct queue_index before;
+	int err = queue_index_make(&before, &last);
 
+	if (!err)
+		err = add_looks(&s, now, &before);
 	err = trace_timeline_add(&rec->tl, &s, err);
 	if (!err) {
 		keep_gone(now, &before);
 		rec->t = *now;
-		*now = before;
+		*now = last;
 	}
-	queue_trace_free(now);
+	free(before.place);
 	return err;
 }
 

@@ -30,14 +30,14 @@ struct queue_trace_queue {
 	char comm[17];			/* stand: escape before printing */
 	struct queue_slow slow;		/* the slowest first, unused ones 0 */
 	struct queue_row *row;		/* by what and op */
-	size_t n_rows;
+	size_t n_rows, spare_rows;	/* as trace_grow.h says */
 	bool counted;			/* the module's counters were read: */
 	uint64_t counters[KVASIR_COUNTERS_MAX];	/* what they gained */
 };
 
 struct queue_trace {
 	struct queue_trace_queue *queue;	/* by device and index */
-	size_t n;
+	size_t n, spare;
 	struct trace_about about;
 	struct queues_lost lost;
 	bool no_guests;		/* KVM's tracepoints are not there */
@@ -63,10 +63,23 @@ struct queue_record {
 struct queue_trace_queue *queue_trace_grow(struct queue_trace *t);
 struct queue_row *queue_row_grow(struct queue_trace_queue *q);
 void queue_trace_sort(struct queue_trace *t);
+/* Only the queues: by device and index. */
+void queue_trace_order(struct queue_trace *t);
+/* Empty @t; what its arrays occupy is kept for the next look. */
+void queue_trace_clear(struct queue_trace *t);
 void queue_trace_free(struct queue_trace *t);
 
+/* The queues of a trace by number. */
+struct queue_index {
+	const struct queue_trace *t;
+	size_t *place;		/* in @t, + 1; 0: there is none */
+	size_t n;
+};
+
+/* For @t as it is: not sorted behind that. Return: 0 or -ENOMEM; free @place */
+int queue_index_make(struct queue_index *index, const struct queue_trace *t);
 /* The queue of this number, or NULL. */
-struct queue_trace_queue *queue_numbered(const struct queue_trace *t,
+struct queue_trace_queue *queue_numbered(const struct queue_index *index,
 					 uint32_t number);
 
 /*
@@ -98,12 +111,13 @@ bool queue_kind_at(const struct queue_trace_queue *q, size_t i,
 
 /**
  * queue_record_add() - one more slice: from the last look to @now
- * @now: cumulative; taken over, also on failure
+ * @now: cumulative; changed for the last look
  *
  * Names of processes and counters of devices that are gone since are those of the
  * last look.
  *
- * Return: 0 or -ENOMEM
+ * Return: 0 or -ENOMEM, and @now is unchanged; queue_trace_free() it, or look into it
+ * again
  */
 int queue_record_add(struct queue_record *rec, struct queue_trace *now);
 void queue_record_free(struct queue_record *rec);

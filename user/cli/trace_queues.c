@@ -194,6 +194,7 @@ static int trace(struct trace_session *session, void *ctx)
 	out_note("tracing queues, Ctrl-C ends");
 	ret = trace_run(&session->source, &o->job);
 	queue_record_free(&o->counts.rec);
+	queue_trace_free(&o->counts.next);
 	free(o->before.queue);
 	queues_bpf__destroy(o->skel);
 	return ret;

@@ -101,7 +101,6 @@ int trace_record_add(struct trace_record *rec, struct trace *now)
 		rec->t = *now;
 		*now = before;
 	}
-	trace_free(now);
 	return err;
 }
 

@@ -21,11 +21,12 @@ struct trace_record {
 
 /**
  * trace_record_add() - one more slice: from the last look to @now
- * @now: cumulative; taken over, also on failure
+ * @now: cumulative; changed for the last look
  *
  * A VM keeps its index from look to look, since VMs are only ever added.
  *
- * Return: 0 or -ENOMEM
+ * Return: 0 or -ENOMEM, and @now is unchanged; trace_free() it, or look into it
+ * again
  */
 int trace_record_add(struct trace_record *rec, struct trace *now);
 void trace_record_free(struct trace_record *rec);

@@ -51,20 +51,22 @@ extern const struct trace_kind trace_kind_exits;
 
 struct trace_exits {
 	/*
-	 * What was counted so far; after stop(), all of it. Return: 0 or
-	 * -errno; trace_free() in any case.
+	 * What was counted so far; after stop(), all of it: into @t, which
+	 * trace_clear() emptied. Return: 0 or -errno
 	 */
 	int (*snapshot)(struct trace_source *s, struct trace *t);
-	struct trace_record rec;	/* trace_record_free() at the end */
+	/* At the end: trace_record_free(), trace_free() */
+	struct trace_record rec;
+	struct trace next;	/* look; what it occupies is that of the last but one */
 };
 
 /* The same of queues. */
 extern const struct trace_kind trace_kind_queues;
 
 struct trace_queues {
-	/* queue_trace_free() in any case */
 	int (*snapshot)(struct trace_source *s, struct queue_trace *t);
 	struct queue_record rec;	/* its view and type are the caller's */
+	struct queue_trace next;
 };
 
 struct trace_job {
@@ -97,7 +99,10 @@ enum trace_wait {
 enum trace_wait trace_wait(struct trace_source *s, double until,
 			   struct pollfd *fds, nfds_t n);
 
-/* Of exits: snapshot() with the length of the trace. 0, or the exit status */
+/*
+ * Of exits: snapshot() with the length of the trace. @t: 0, or an earlier look that
+ * is no more needed. Return: 0, or the exit status; trace_free() in the end
+ */
 int trace_exits_now(struct trace_source *s, struct trace *t);
 
 /* Is it "PORT" or "ADDRESS:PORT", numbers both? */

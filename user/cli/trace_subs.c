@@ -10,12 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <bpf/bpf.h>
 #include <json-c/json.h>
 
 #include "exit_names.h"
 #include "output.h"
 #include "trace_fmt.h"
+#include "trace_grow.h"
 #include "trace_subs.h"
 #include "trace_symbols.h"
 #include "vmsock.h"
@@ -109,8 +109,7 @@ static void name_address(struct trace_sub *s, struct json_object *devs)
 	}
 }
 
-/* Ask the VM, if it is one of ours, what its addresses are. */
-static void name_addresses(struct trace_vm *vm)
+void trace_subs_name(struct trace_vm *vm)
 {
 	struct json_object *reply = NULL, *devs;
 	size_t i;
@@ -133,119 +132,131 @@ static void name_addresses(struct trace_vm *vm)
 	close(fd);
 }
 
-/* vCPUs of a VM in one. */
-static int sub_add(struct trace_vm *vm, const struct exits_sub_key *key,
-		   const struct exits_sub_count *c)
+int trace_sub_add(struct trace_vm *vm, const struct exits_sub_key *key,
+		  const struct exits_sub_count *c)
 {
-	struct trace_sub *s, *grown;
-	size_t i;
+	struct trace_sub *s = trace_grow(&vm->sub, &vm->n_subs, &vm->spare_subs,
+					 sizeof(*s));
 
-	for (i = 0; i < vm->n_subs; i++) {
-		s = &vm->sub[i];
-		if (s->sub == key->sub && s->value == key->value &&
-		    s->reason == key->exit.reason && s->user == key->exit.user)
-			goto found;
-	}
-	grown = realloc(vm->sub, (vm->n_subs + 1) * sizeof(*grown));
-	if (!grown)
+	if (!s)
 		return -ENOMEM;
-	vm->sub = grown;
-	s = &vm->sub[vm->n_subs++];
 	*s = (struct trace_sub){
 		.isa = key->exit.isa,
 		.reason = key->exit.reason,
 		.user = key->exit.user,
 		.sub = key->sub,
 		.value = key->value,
+		.count = *c,
 	};
-found:
-	s->count.timed += c->timed;
-	s->count.total_ns += c->total_ns;
-	if (c->max_ns > s->count.max_ns)
-		s->count.max_ns = c->max_ns;
 	return 0;
 }
 
-static int rip_add(struct trace_vm *vm, const struct exits_rip_key *key,
-		   uint64_t count)
+int trace_rip_add(struct trace_vm *vm, const struct exits_rip_key *key,
+		  uint64_t count)
 {
-	struct trace_rip *r, *grown;
-	size_t i;
+	struct trace_rip *r = trace_grow(&vm->rip, &vm->n_rips, &vm->spare_rips,
+					 sizeof(*r));
 
-	for (i = 0; i < vm->n_rips; i++) {
-		if (vm->rip[i].rip == key->rip &&
-		    vm->rip[i].reason == key->reason) {
-			vm->rip[i].count += count;
-			return 0;
-		}
-	}
-	grown = realloc(vm->rip, (vm->n_rips + 1) * sizeof(*grown));
-	if (!grown)
+	if (!r)
 		return -ENOMEM;
-	vm->rip = grown;
-	r = &vm->rip[vm->n_rips++];
 	/* So far they are sampled on SVM only. */
 	*r = (struct trace_rip){ EXITS_ISA_SVM, key->reason, key->rip, count };
 	return 0;
 }
 
-static int subs_cmp(const void *a, const void *b)
+static int sub_key_cmp(const void *a, const void *b)
+{
+	const struct trace_sub *x = a, *y = b;
+
+	if (x->value != y->value)
+		return x->value < y->value ? -1 : 1;
+	if (x->sub != y->sub)
+		return x->sub < y->sub ? -1 : 1;
+	if (x->reason != y->reason)
+		return x->reason < y->reason ? -1 : 1;
+	return (int)x->user - (int)y->user;
+}
+
+static int rip_key_cmp(const void *a, const void *b)
+{
+	const struct trace_rip *x = a, *y = b;
+
+	if (x->rip != y->rip)
+		return x->rip < y->rip ? -1 : 1;
+	return x->reason < y->reason ? -1 : x->reason > y->reason;
+}
+
+static void sub_count_add(struct exits_sub_count *to,
+			  const struct exits_sub_count *c)
+{
+	to->timed += c->timed;
+	to->total_ns += c->total_ns;
+	if (c->max_ns > to->max_ns)
+		to->max_ns = c->max_ns;
+}
+
+static void join_subs(struct trace_vm *vm)
+{
+	size_t i, last = 0;
+
+	qsort(vm->sub, vm->n_subs, sizeof(*vm->sub), sub_key_cmp);
+	for (i = 1; i < vm->n_subs; i++) {
+		if (!sub_key_cmp(&vm->sub[last], &vm->sub[i]))
+			sub_count_add(&vm->sub[last].count, &vm->sub[i].count);
+		else
+			vm->sub[++last] = vm->sub[i];
+	}
+	vm->spare_subs += vm->n_subs - (last + 1);
+	vm->n_subs = last + 1;
+}
+
+static void join_rips(struct trace_vm *vm)
+{
+	size_t i, last = 0;
+
+	qsort(vm->rip, vm->n_rips, sizeof(*vm->rip), rip_key_cmp);
+	for (i = 1; i < vm->n_rips; i++) {
+		if (!rip_key_cmp(&vm->rip[last], &vm->rip[i]))
+			vm->rip[last].count += vm->rip[i].count;
+		else
+			vm->rip[++last] = vm->rip[i];
+	}
+	vm->spare_rips += vm->n_rips - (last + 1);
+	vm->n_rips = last + 1;
+}
+
+void trace_subs_join(struct trace_vm *vm)
+{
+	if (vm->n_subs)
+		join_subs(vm);
+	if (vm->n_rips)
+		join_rips(vm);
+}
+
+static int sub_time_cmp(const void *a, const void *b)
 {
 	const struct trace_sub *x = a, *y = b;
 
 	if (x->count.total_ns != y->count.total_ns)
 		return x->count.total_ns < y->count.total_ns ? 1 : -1;
-	return x->value < y->value ? -1 : x->value > y->value;
+	return sub_key_cmp(x, y);
 }
 
-static int rips_cmp(const void *a, const void *b)
+static int rip_count_cmp(const void *a, const void *b)
 {
 	const struct trace_rip *x = a, *y = b;
 
 	if (x->count != y->count)
 		return x->count < y->count ? 1 : -1;
-	return x->rip < y->rip ? -1 : x->rip > y->rip;
+	return rip_key_cmp(x, y);
 }
 
-int trace_subs_collect(struct trace *t, const struct trace_maps *maps,
-		       struct trace_vm *(*vm_of)(void *ctx, uint32_t life),
-		       void *ctx)
+void trace_subs_sort(struct trace_vm *vm)
 {
-	struct exits_sub_key key, *last = NULL;
-	struct exits_rip_key rip, *last_rip = NULL;
-	struct exits_sub_count c;
-	struct trace_vm *vm;
-	uint64_t n;
-	size_t i;
-	int err;
-
-	while (!bpf_map_get_next_key(maps->subs, last, &key)) {
-		last = &key;
-		if (bpf_map_lookup_elem(maps->subs, &key, &c))
-			return -errno;
-		vm = vm_of(ctx, key.exit.life);
-		err = vm ? sub_add(vm, &key, &c) : 0;
-		if (err)
-			return err;
-	}
-	while (!bpf_map_get_next_key(maps->rips, last_rip, &rip)) {
-		last_rip = &rip;
-		if (bpf_map_lookup_elem(maps->rips, &rip, &n))
-			return -errno;
-		vm = vm_of(ctx, rip.life);
-		err = vm ? rip_add(vm, &rip, n) : 0;
-		if (err)
-			return err;
-	}
-	for (i = 0; i < t->n_vms; i++) {
-		vm = &t->vm[i];
-		if (vm->n_subs)
-			qsort(vm->sub, vm->n_subs, sizeof(*vm->sub), subs_cmp);
-		if (vm->n_rips)
-			qsort(vm->rip, vm->n_rips, sizeof(*vm->rip), rips_cmp);
-		name_addresses(vm);
-	}
-	return 0;
+	if (vm->n_subs)
+		qsort(vm->sub, vm->n_subs, sizeof(*vm->sub), sub_time_cmp);
+	if (vm->n_rips)
+		qsort(vm->rip, vm->n_rips, sizeof(*vm->rip), rip_count_cmp);
 }
 
 static int print_subs(const struct trace_vm *vm)

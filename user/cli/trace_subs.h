@@ -15,15 +15,21 @@ const char *trace_sub_kind(unsigned int sub);
 /* "out 0x60", "write of absent memory (0x6)", ... */
 void trace_sub_text(char buf[TRACE_SUB_MAX], const struct trace_sub *s);
 
-/**
- * trace_subs_collect() - read the maps "subs" and "rips" into the VMs of @t
- * @vm_of: the VM of a life, or NULL
- *
- * Return: 0 or -errno
+/*
+ * What a vCPU of @vm had, one by one. trace_subs_join() when all are there: several
+ * vCPUs may have had the same. Return: 0 or -ENOMEM
  */
-int trace_subs_collect(struct trace *t, const struct trace_maps *maps,
-		       struct trace_vm *(*vm_of)(void *ctx, uint32_t life),
-		       void *ctx);
+int trace_sub_add(struct trace_vm *vm, const struct exits_sub_key *key,
+		  const struct exits_sub_count *c);
+int trace_rip_add(struct trace_vm *vm, const struct exits_rip_key *key,
+		  uint64_t count);
+void trace_subs_join(struct trace_vm *vm);
+
+/* Those that took longest, or were met most often, first. */
+void trace_subs_sort(struct trace_vm *vm);
+
+/* Ask the VM, if it is one of ours, what its addresses are. */
+void trace_subs_name(struct trace_vm *vm);
 
 /* "symbol+0x12", or the address; the symbol as it is in the file */
 void trace_rip_text(char buf[TRACE_RIP_MAX], const struct trace *t,

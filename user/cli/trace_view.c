@@ -215,7 +215,11 @@ static int by_sort(const void *a, const void *b, void *view)
 	}
 	if (!c)
 		c = strcmp(x->name, y->name);
-	return c ? c : (int)x->user - (int)y->user;
+	if (!c)
+		c = (int)x->user - (int)y->user;
+	if (!c && x->vcpu)
+		c = cmp_u64(y->vcpu->id, x->vcpu->id);
+	return c;
 }
 
 static bool matches(const struct trace_view *v, const char *label,
