@@ -3,11 +3,14 @@
  * Serving and recording, with counters made up.
  *
  * Proven: Prometheus gets its answer, everybody else an error, and clients that
- * stall harm nobody; a recording has slices, and none is left of a trace that
+ * stall harm nobody; a server without a free descriptor waits for one, and does
+ * not spin; a recording has slices, and none is left of a trace that
  * fails.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -15,10 +18,24 @@
 
 /* ---- Prometheus ---- */
 
+/* poll() refuses to look at more than may be open. */
+#define FILES 32
+
 struct serving {
 	pid_t pid;
 	unsigned short port;
+	int err;		/* what it says, from the second line on */
+	volatile unsigned int *waits;	/* how often it began to wait */
 };
+
+static volatile unsigned int *waits;
+
+static double count_wait(struct trace_source *source)
+{
+	(void)source;
+	++*waits;
+	return HUGE_VAL;
+}
 
 /* Serve made-up counters; the port is in the line on stderr. */
 static void serve(struct serving *s, bool fail)
@@ -28,12 +45,21 @@ static void serve(struct serving *s, bool fail)
 	int err[2];
 	struct fake f;
 	ssize_t n;
+	int i;
 
 	ASSERT(!pipe(err), "pipe");
+	waits = mmap(NULL, sizeof(*waits), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT(waits != MAP_FAILED, "mmap: %s", strerror(errno));
+	s->waits = waits;
 	s->pid = fork();
 	if (!s->pid) {
 		dup2(err[1], STDERR_FILENO);
+		/* Under FILES all are taken. */
+		for (i = 0; i < FILES; i++)
+			ASSERT(dup(STDERR_FILENO) >= 0, "dup");
 		fake_init(&f, 0);
+		f.source.tick = count_wait;
 		f.fail = fail;
 		_exit(trace_run(&f.source, &job) || f.stops != 1);
 	}
@@ -44,6 +70,7 @@ static void serve(struct serving *s, bool fail)
 	ASSERT(at && strstr(at, "/metrics"), "said: %s", buf);
 	s->port = atoi(at + 17);
 	/* Left open: complaints of the server must not kill it. */
+	s->err = err[0];
 }
 
 static int dial(const struct serving *s)
@@ -59,12 +86,11 @@ static int dial(const struct serving *s)
 	return fd;
 }
 
-/* The answer to @request, all of it. To be freed */
-static char *fetch(const struct serving *s, const char *request)
+/* The answer to @request on @fd, all of it. To be freed */
+static char *ask(int fd, const char *request)
 {
 	char *text = calloc(1, 1 << 20);
 	size_t got = 0;
-	int fd = dial(s);
 	ssize_t n;
 
 	send(fd, request, strlen(request), MSG_NOSIGNAL);
@@ -72,6 +98,11 @@ static char *fetch(const struct serving *s, const char *request)
 		got += n;
 	close(fd);
 	return text;
+}
+
+static char *fetch(const struct serving *s, const char *request)
+{
+	return ask(dial(s), request);
 }
 
 static void expect_answer(const struct serving *s, const char *request,
@@ -153,6 +184,56 @@ TEST("clients that stall or vanish do not keep others out")
 	for (i = 0; i < 40; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+	serve_end(&s);
+}
+
+static unsigned int lines(int fd)
+{
+	unsigned int n = 0;
+	char c;
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	while (read(fd, &c, 1) == 1)
+		n += c == '\n';
+	return n;
+}
+
+TEST("without a descriptor for one more client it waits, and does not spin")
+{
+	static const char request[] = "GET /metrics HTTP/1.1\r\n\r\n";
+	struct rlimit none, before;
+	struct serving s;
+	unsigned int from;
+	char *text;
+	double begin;
+	int early, late;
+
+	serve(&s, false);
+	expect_answer(&s, request, "HTTP/1.1 200 ");
+	early = dial(&s);
+	/* Accepted in order: this one is, when the next has its answer. */
+	expect_answer(&s, request, "HTTP/1.1 200 ");
+	ASSERT_OK(prlimit(s.pid, RLIMIT_NOFILE, NULL, &before));
+	none = before;
+	none.rlim_cur = FILES;
+	ASSERT_OK(prlimit(s.pid, RLIMIT_NOFILE, &none, NULL));
+	late = dial(&s);
+	/* Until it knows, and says so: then count. */
+	poll(&(struct pollfd){ .fd = s.err, .events = POLLIN }, 1, 3000);
+	begin = trace_now();
+	from = *s.waits;
+	usleep(1500000);
+	EXPECT(*s.waits - from < 10 + 10 * (trace_now() - begin),
+	       "waited %u times in %.1f s", *s.waits - from, trace_now() - begin);
+	EXPECT_EQ(lines(s.err), 1);
+	/* Who is in is served. */
+	text = ask(early, request);
+	EXPECT(!strncmp(text, "HTTP/1.1 200 ", 13), "%.100s", text);
+	free(text);
+	ASSERT_OK(prlimit(s.pid, RLIMIT_NOFILE, &before, NULL));
+	text = ask(late, request);
+	EXPECT(!strncmp(text, "HTTP/1.1 200 ", 13), "%.100s", text);
+	free(text);
 	serve_end(&s);
 }
 

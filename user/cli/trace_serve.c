@@ -3,7 +3,9 @@
  * A trace for Prometheus to fetch: just enough HTTP, in one thread.
  *
  * Clients are not trusted. Each has a deadline, a request of bounded size and
- * one answer; so many at a time, the others wait to be accepted.
+ * one answer; so many at a time, the others wait to be accepted. So does everybody
+ * while there is no descriptor or memory for one more: the socket stays readable
+ * then, and is left alone for a moment rather than asked again at once.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -19,6 +21,7 @@
 #define CLIENTS		16
 #define PATIENCE	5.0	/* seconds for the request, and for the answer */
 #define REQUEST_MAX	4096
+#define PAUSE		0.5	/* seconds until a failed accept() is tried again */
 
 struct client {
 	int fd;			/* -1: free */
@@ -32,6 +35,7 @@ struct client {
 struct server {
 	struct trace_source *source;
 	int fd;
+	double pause;		/* accept nobody until then; 0: nothing is amiss */
 	struct client client[CLIENTS];
 };
 
@@ -238,6 +242,18 @@ static void write_answer(struct client *c)
 	drop(c);
 }
 
+/* Nobody was accepted: is the client gone again, or has the system run out? */
+static void accept_failed(struct server *s)
+{
+	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+		return;
+	/* One line each time it begins, not one for every try. */
+	if (s->pause <= 0)
+		out_note("cannot accept connections: %s; trying on",
+			 strerror(errno));
+	s->pause = trace_now() + PAUSE;
+}
+
 static void accept_one(struct server *s)
 {
 	struct client *c;
@@ -246,10 +262,20 @@ static void accept_one(struct server *s)
 		if (c->fd >= 0)
 			continue;
 		c->fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (c->fd < 0) {
+			accept_failed(s);
+			return;
+		}
+		s->pause = 0;
 		c->got = 0;
 		c->deadline = trace_now() + PATIENCE;
 		return;
 	}
+}
+
+static double sooner(double a, double b)
+{
+	return a <= 0 || b < a ? b : a;
 }
 
 /* What to wait for, and until when. Behind the two of trace_wait(). */
@@ -267,8 +293,12 @@ static double prepare(const struct server *s, struct pollfd *fds)
 		};
 		if (c->fd < 0)
 			room = true;
-		else if (until <= 0 || c->deadline < until)
-			until = c->deadline;
+		else
+			until = sooner(until, c->deadline);
+	}
+	if (room && s->pause > trace_now()) {
+		room = false;
+		until = sooner(until, s->pause);
 	}
 	fds[2] = (struct pollfd){ .fd = room ? s->fd : -1, .events = POLLIN };
 	return until;
