@@ -58,22 +58,26 @@ static __always_inline __u64 kvm_own_count(__u64 addr)
 	return peek((__u64)__builtin_preserve_access_index(&vcpu->stat.exits));
 }
 
-static __always_inline __u32 exit_reason(__u64 addr, __u32 isa)
+/* Why has the vCPU at @addr left the guest? *@as: set if it cannot be told. */
+static __always_inline __u32 exit_reason(__u64 addr, __u32 isa, __u8 *as)
 {
 	__u32 reason;
 
 	if (isa >= EXITS_ISAS || !where[isa].known)
-		return EXITS_UNREADABLE;
+		goto unreadable;
 	addr += where[isa].first;
 	if (where[isa].deref) {
 		addr = peek(addr);
 		if (!addr)
-			return EXITS_UNREADABLE;
+			goto unreadable;
 		addr += where[isa].second;
 	}
 	reason = peek(addr);
 	/* VMX: bits 16-30 say more about the same exit; 31 that entry failed. */
 	return isa == EXITS_ISA_VMX ? reason & 0x8000ffff : reason;
+unreadable:
+	*as = EXITS_ISA_UNREADABLE;
+	return 0;
 }
 
 /*
@@ -108,6 +112,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	__u64 addr = ctx->args[0];
 	struct exits_vcpu *v;
+	__u32 isa;
 
 	if (!enabled)
 		return 0;
@@ -116,9 +121,10 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 		v = exit_slow(addr);
 	if (!v || v->unwanted)
 		return 0;
+	isa = ctx->args[1];
 	v->exits++;
-	v->key.isa = ctx->args[1];
-	v->key.reason = exit_reason(addr, ctx->args[1]);
+	v->key.isa = isa;
+	v->key.reason = exit_reason(addr, isa, &v->key.isa);
 	v->key.user = 0;
 	v->at = EXITS_AT_KERNEL;
 	if (want_rips && !(v->exits % EXITS_RIP_EVERY))

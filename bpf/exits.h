@@ -20,15 +20,22 @@
 
 /* kvm_exit's isa argument; the last as in the PVM patches */
 enum exits_isa {
-	EXITS_ISA_VMX = 1,
-	EXITS_ISA_SVM = 2,
-	EXITS_ISA_PVM = 3,
+	/*
+	 * kvm_exit fired, but where its vendor module keeps the reason is not known.
+	 * No reason could say so: SVM has codes of all 32 bits, down from -1.
+	 */
+	EXITS_ISA_UNREADABLE,
+	EXITS_ISA_VMX,
+	EXITS_ISA_SVM,
+	EXITS_ISA_PVM,
 	EXITS_ISAS,
 };
 
-/* kvm_exit fired, but where its vendor module keeps the reason is not known */
-#define EXITS_UNREADABLE	0xfffffffeU
-/* key of struct exits_return_key: KVM_RUN failed, with another errno than EINTR */
+/*
+ * key of struct exits_return_key: KVM_RUN failed, with another errno than EINTR.
+ * KVM's own reasons are small; the VMM could write this one into the memory that KVM
+ * reports from, and would fool nobody but who looks at itself.
+ */
 #define EXITS_RUN_FAILED	0xffffffffU
 
 /* Where a vendor module keeps the reason of the last exit, from struct kvm_vcpu on. */

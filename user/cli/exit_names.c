@@ -125,7 +125,7 @@ const char *exit_reason_name(uint32_t isa, uint32_t reason,
 {
 	const char *name = NULL, *failed = "";
 
-	if (reason == EXITS_UNREADABLE)
+	if (isa == EXITS_ISA_UNREADABLE)
 		return "unreadable";
 	if (isa < EXITS_ISAS)
 		name = find(isas[isa].names, isas[isa].n, reason);

@@ -61,7 +61,7 @@ const char *trace_note(const struct trace *t)
 		for (k = 0; k < t->vm[i].n_rets; k++)
 			returns += t->vm[i].ret[k].count;
 		for (k = 0; k < t->vm[i].rows.n; k++)
-			if (t->vm[i].rows.row[k].reason == EXITS_UNREADABLE)
+			if (t->vm[i].rows.row[k].isa == EXITS_ISA_UNREADABLE)
 				return "exit reasons are unreadable: the kernel has no type "
 				       "information of this KVM's vendor module";
 	}
