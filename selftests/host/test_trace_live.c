@@ -296,6 +296,32 @@ TEST("Ctrl-Z gives the terminal back, and takes it again")
 	term_end(&t, 0);
 }
 
+TEST("an exit longer than the interval it ends in fills it, and no more")
+{
+	/* It polled, and was no idle one: nor may idle be less than nothing. */
+	struct exits_series s = {
+		.timed = 1, .total_ns = 30000000000, .poll_ns = 20000000000,
+		.max_ns = 30000000000,
+	};
+	struct trace_view v = { .cols = 120, .rows = 30 };
+	struct trace t;
+	char *text;
+	size_t len;
+	FILE *f;
+
+	sample_init(&t);
+	t.seconds = 1;
+	s.bucket[hist_index(s.max_ns)] = 1;
+	ASSERT_EQ(trace_book(&t.vm[0], &t.vm[0].vcpu[0], EXITS_ISA_SVM, SAMPLE_IO,
+			     true, &s), 0);
+	f = open_memstream(&text, &len);
+	ASSERT_EQ(trace_view_draw(f, &v, &t, NULL), 0);
+	fclose(f);
+	EXPECT(strstr(text, "busy 100.0%  poll 100.0%  idle 0.0%"), "%s", text);
+	free(text);
+	trace_free(&t);
+}
+
 TEST("the view without a terminal: every size, scrolled anywhere")
 {
 	static const struct { unsigned int cols, rows; } sizes[] = {

@@ -2,6 +2,7 @@
 /* The picture of the full-screen view; see trace_view.h. */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -336,10 +337,14 @@ static void put_heads(struct scene *s)
 	put_line(s, REVERSE, text);
 }
 
+/*
+ * An exit counts when it ends: of one that took longer than the interval it ends
+ * in, most was before. That interval is full, not more.
+ */
 static const char *share(char buf[8], double part, double whole)
 {
 	if (whole > 0)
-		snprintf(buf, 8, "%.1f", 100 * part / whole);
+		snprintf(buf, 8, "%.1f", 100 * fmin(part / whole, 1));
 	else
 		strcpy(buf, "-");
 	return buf;
@@ -377,7 +382,7 @@ static void put_reason(struct scene *s, const struct line *l, double busy_ns)
 
 static void put_vm(struct scene *s, const struct trace_vm *vm, const char *label)
 {
-	double busy = 0, idle = 0, poll = 0, wall = s->seconds * 1e9 * vm->n_vcpus;
+	double busy = 0, asleep = 0, poll = 0, wall = s->seconds * 1e9 * vm->n_vcpus;
 	char text[TRACE_LABEL_MAX + 128], rate[8], b[8], i[8], p[8];
 	uint64_t exits = 0;
 	size_t k;
@@ -385,8 +390,9 @@ static void put_vm(struct scene *s, const struct trace_vm *vm, const char *label
 	for (k = 0; k < s->n; k++) {
 		exits += s->line[k].f.count;
 		poll += s->line[k].poll_ns;
+		/* Halts of other exits poll, too. */
 		if (s->line[k].idle)
-			idle += s->line[k].total_ns;
+			asleep += s->line[k].total_ns - s->line[k].poll_ns;
 		else
 			busy += s->line[k].total_ns;
 	}
@@ -398,7 +404,7 @@ static void put_vm(struct scene *s, const struct trace_vm *vm, const char *label
 		 "%.*s  %zu vCPU%s  %s/s  busy %s%%  poll %s%%  idle %s%%",
 		 (int)(s->v->cols > 62 ? s->v->cols - 54 : 8), label, vm->n_vcpus,
 		 vm->n_vcpus == 1 ? "" : "s", rate, share(b, busy, wall),
-		 share(p, poll, wall), share(i, idle - poll, wall));
+		 share(p, poll, wall), share(i, asleep, wall));
 	put_body(s, BOLD, text);
 	for (k = 0; k < s->n; k++)
 		if (!s->line[k].idle || !s->v->no_idle)
