@@ -120,6 +120,7 @@ struct exits_vcpu {
 	__u64 ready_ns;		/* in all: could run, but did not */
 	__u64 blocked_ns;	/* in all: waited for something */
 	__u64 poll_ns;		/* in all: KVM polled for an interrupt */
+	__u64 polled_ns;	/* KVM's own count of that, since the vCPU began */
 	__u64 off_at_ret;	/* the sum of these three at @ret_ns */
 	__u64 returns[EXITS_KNOWN_RETURNS];	/* of KVM_RUN, by reason */
 	__u32 cache[EXITS_CACHE];/* index into series, + 1 */
@@ -128,10 +129,18 @@ struct exits_vcpu {
 struct exits_series {
 	__u64 timed;		/* exits followed by an entry */
 	__u64 untimed;		/* exits known not to be */
-	__u64 total_ns;		/* of @timed, from exit to entry */
+	/*
+	 * In the map, KVM's handling, a part like those below: so they make up the
+	 * whole whenever they are read. In what trace_collect() made of it, the
+	 * whole, of @timed, from exit to entry.
+	 */
+	union {
+		__u64 kernel_ns;
+		__u64 total_ns;
+	};
 	__u64 max_ns;
 	__u64 min_ns;
-	/* Parts of @total_ns; the rest is KVM's handling: */
+	/* Parts of the whole; the rest is KVM's handling: */
 	__u64 user_ns;		/* from KVM_RUN's return on, on the CPU */
 	__u64 ready_ns;		/* off the CPU, but ready to run */
 	__u64 blocked_ns;	/* off the CPU, waiting */

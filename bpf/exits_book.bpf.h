@@ -115,19 +115,33 @@ static void parts_reset(struct exits_vcpu *v)
 	v->off_at_ret = 0;
 }
 
-/* What of the exit of @v, which ends @now, was not KVM's handling. */
-static void book_parts(struct exits_vcpu *v, struct exits_series *s, __u64 now)
+/* So much of @part as is left. */
+static __always_inline __u64 take(__u64 *left, __u64 part)
+{
+	if (part > *left)
+		part = *left;
+	*left -= part;
+	return part;
+}
+
+/*
+ * What the @left ns of the exit of @v, which ends @now, were spent on. Polling
+ * comes last: who is preempted meanwhile is ready, and still polls for KVM.
+ */
+static void book_parts(struct exits_vcpu *v, struct exits_series *s, __u64 left,
+		       __u64 now)
 {
 	__u64 off = v->ready_ns + v->blocked_ns + v->poll_ns, user;
 
 	if (v->key.user) {
 		user = now - v->ret_ns;
 		off -= v->off_at_ret;
-		s->user_ns += user > off ? user - off : 0;
+		s->user_ns += take(&left, user > off ? user - off : 0);
 	}
-	s->ready_ns += v->ready_ns;
-	s->blocked_ns += v->blocked_ns;
-	s->poll_ns += v->poll_ns;
+	s->ready_ns += take(&left, v->ready_ns);
+	s->blocked_ns += take(&left, v->blocked_ns);
+	s->poll_ns += take(&left, v->poll_ns);
+	s->kernel_ns += left;
 }
 
 /* Close the open exit of @v, entered again at @now. */
@@ -146,7 +160,6 @@ static __always_inline void book_timed(struct exits_vcpu *v, __u64 now)
 	if (!s->timed || ns < s->min_ns)
 		s->min_ns = ns;
 	s->timed++;
-	s->total_ns += ns;
 	if (ns > s->max_ns)
 		s->max_ns = ns;
 	i = hist_index(ns);
@@ -154,9 +167,11 @@ static __always_inline void book_timed(struct exits_vcpu *v, __u64 now)
 	asm volatile("" : "+r"(i));
 	if (i < HIST_BUCKETS)
 		s->bucket[i]++;
-	if (!v->parts)
+	if (!v->parts) {
+		s->kernel_ns += ns;
 		return;
-	book_parts(v, s, now);
+	}
+	book_parts(v, s, ns, now);
 	if (v->sub)
 		book_sub(v, ns);
 	parts_reset(v);

@@ -118,6 +118,7 @@ static struct exits_vcpu *life_begin(__u64 addr, __u32 tgid)
 	if (!v->unwanted)
 		life_describe(life, addr, tgid);
 	v->key.life = n;
+	v->polled_ns = kvm_own_polling(addr);
 	v->tgid = tgid;
 	v->addr = addr;
 	here[bpf_get_smp_processor_id() % HERE] = n;

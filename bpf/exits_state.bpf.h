@@ -8,6 +8,7 @@
 
 #include <linux/bpf.h>
 #include <stdbool.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include "include/kvm_types.bpf.h"
 #include "exits.h"
@@ -42,6 +43,15 @@ static __always_inline void count(__u64 *counter)
 static __always_inline struct exits_vcpu *state_of(__u32 life)
 {
 	return bpf_map_lookup_elem(&states, &life);
+}
+
+/* For how long KVM has polled for interrupts of the vCPU at @addr, says KVM. */
+static __always_inline __u64 kvm_own_polling(__u64 addr)
+{
+	struct kvm_vcpu *vcpu = (void *)addr;
+
+	return BPF_CORE_READ(vcpu, stat.generic.halt_poll_success_ns) +
+	       BPF_CORE_READ(vcpu, stat.generic.halt_poll_fail_ns);
 }
 
 /* The state of the vCPU that @task ran last, unless another thread took it over. */

@@ -65,21 +65,31 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 	return 0;
 }
 
-/* kvm_vcpu_wakeup(u64 ns, bool waited, bool valid): a halt, polling and all */
+/*
+ * kvm_vcpu_wakeup(u64 ns, bool waited, bool valid): a halt of @ns, polling and all
+ *
+ * There can be many in one exit, with sleep in any of them and between them. KVM
+ * counts what it polled; nothing we see ourselves tells when a halt began.
+ */
 SEC("raw_tp/kvm_vcpu_wakeup")
 int on_halt_end(struct bpf_raw_tracepoint_args *ctx)
 {
+	__u64 halted = ctx->args[0], polled, ns;
 	struct exits_vcpu *v = NULL;
-	__u64 ns = ctx->args[0], off;
 
 	if (enabled)
 		v = task_vcpu(bpf_get_current_task_btf());
-	if (!v || !v->at)
+	if (!v || !v->addr)
 		return 0;
-	off = v->ready_ns + v->blocked_ns;
-	if (ns > off) {
-		v->poll_ns += ns - off;
-		v->parts = 1;
-	}
+	polled = kvm_own_polling(v->addr);
+	ns = polled - v->polled_ns;
+	v->polled_ns = polled;
+	if (!v->at || !ns)
+		return 0;
+	/* The count was reset, or a halt before this one was not seen. */
+	if (ns > halted)
+		ns = halted;
+	v->poll_ns += ns;
+	v->parts = 1;
 	return 0;
 }

@@ -26,7 +26,13 @@ struct timespec64 {
 	__s64 tv_sec;
 };
 
+struct kvm_vcpu_stat_generic {
+	__u64 halt_poll_success_ns;
+	__u64 halt_poll_fail_ns;
+};
+
 struct kvm_vcpu_stat {
+	struct kvm_vcpu_stat_generic generic;
 	__u64 exits;
 };
 

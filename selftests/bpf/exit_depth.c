@@ -10,6 +10,8 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/time.h>
 #include <time.h>
 
 #include "tracer.h"
@@ -312,6 +314,113 @@ TEST("polling behind a return of KVM_RUN is not userspace, too")
 	row = reason(&t, "io", "IO_INSTRUCTION");
 	NOTE("polled for %lu of %lu ns", num(row, "poll_ns"), num(row, "total_ns"));
 	expect_parts(row);
+}
+
+/* What KVM counts of the vCPU at @fd by the name @name. */
+static uint64_t kvm_stat(int fd, const char *name)
+{
+	int stats = ioctl(fd, KVM_GET_STATS_FD, NULL);
+	struct kvm_stats_header head;
+	char text[256];
+	uint64_t value;
+	unsigned int i;
+	struct kvm_stats_desc *desc = (void *)text;
+
+	ASSERT(stats >= 0, "KVM_GET_STATS_FD: %s", strerror(errno));
+	ASSERT_EQ(pread(stats, &head, sizeof(head), 0), (ssize_t)sizeof(head));
+	ASSERT(sizeof(*desc) + head.name_size <= sizeof(text), "long names");
+	for (i = 0; i < head.num_desc; i++) {
+		size_t size = sizeof(*desc) + head.name_size;
+
+		ASSERT_EQ(pread(stats, text, size, head.desc_offset + i * size),
+			  (ssize_t)size);
+		if (strcmp(desc->name, name))
+			continue;
+		ASSERT_EQ(pread(stats, &value, sizeof(value),
+				head.data_offset + desc->offset),
+			  (ssize_t)sizeof(value));
+		close(stats);
+		return value;
+	}
+	ASSERT(false, "KVM does not count %s", name);
+	return 0;
+}
+
+static uint64_t kvm_polled(const struct tiny_vcpu *v)
+{
+	return kvm_stat(v->fd, "halt_poll_success_ns") +
+	       kvm_stat(v->fd, "halt_poll_fail_ns");
+}
+
+/* Halt until the alarm, which comes after @us. */
+static void halt_for(struct tiny_vcpu *v, unsigned int us)
+{
+	const struct itimerval once = { .it_value.tv_usec = us };
+	struct kvm_mp_state halted = { KVM_MP_STATE_HALTED };
+	sigset_t alarm;
+	int sig;
+
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	ASSERT_OK(ioctl(v->fd, KVM_SET_MP_STATE, &halted));
+	ASSERT_OK(setitimer(ITIMER_REAL, &once, NULL));
+	ASSERT(ioctl(v->fd, KVM_RUN, 0) < 0 && errno == EINTR,
+	       "KVM_RUN of a halted vCPU: %s", strerror(errno));
+	ASSERT_EQ(sigwait(&alarm, &sig), 0);
+}
+
+#define NAPS 50
+
+/* Short halts make KVM poll, long ones let it sleep: in turn, within one exit. */
+static void poll_and_sleep(struct tiny_vcpu *v)
+{
+	struct {
+		struct kvm_signal_mask head;
+		uint64_t set;		/* none is blocked in KVM_RUN */
+	} mask = { .head.len = 8 };
+	struct kvm_mp_state runs = { 0 };
+	sigset_t alarm;
+	unsigned int i;
+
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &alarm, NULL), 0);
+	ASSERT_OK(ioctl(v->fd, KVM_SET_SIGNAL_MASK, &mask));
+	for (i = 0; i < NAPS; i++) {
+		halt_for(v, 1);
+		halt_for(v, 1);
+		halt_for(v, 3000);
+	}
+	ASSERT_OK(ioctl(v->fd, KVM_SET_MP_STATE, &runs));
+	ASSERT_OK(ioctl(v->fd, KVM_SET_SIGNAL_MASK, NULL));
+}
+
+TEST("many halts in one exit: what each polled is counted, not slept through")
+{
+	const struct tiny_load load = { .out = 1 };
+	struct json_object *row;
+	struct tiny_vm vm;
+	struct tracer t;
+	uint64_t polled;
+
+	tiny_create_with(&vm, 1, true);
+	START(&t, "-p", text_of(getpid()));
+	tiny_set(&vm, 0, &load);
+	ASSERT(tiny_step(&vm.vcpu[0]), "no OUT");
+	polled = kvm_polled(&vm.vcpu[0]);
+	poll_and_sleep(&vm.vcpu[0]);
+	polled = kvm_polled(&vm.vcpu[0]) - polled;
+	ASSERT(!tiny_step(&vm.vcpu[0]), "more than an OUT");
+	stop(&t);
+	NEED_EXITS(&t);
+	row = reason(&t, "io", "IO_INSTRUCTION");
+	NOTE("polled for %lu ns, says KVM; the tracer %lu of %lu ns, %lu blocked",
+	     polled, num(row, "poll_ns"), num(row, "total_ns"),
+	     num(row, "blocked_ns"));
+	expect_parts(row);
+	if (!polled)
+		SKIP("KVM did not poll");
+	EXPECT_EQ(num(row, "poll_ns"), polled);
 }
 
 /* ---- what they are about ---- */

@@ -354,7 +354,7 @@ TEST("queues: slices add up to the last look, with queues that come and go")
 }
 
 /* Numbers seen, each once. */
-static int tick_off(void *ctx, const void *key, const void *value)
+static int tick_off(void *ctx, const void *key, void *value)
 {
 	bool *seen = ctx;
 	uint32_t at = *(const uint32_t *)key;

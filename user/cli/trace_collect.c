@@ -93,7 +93,7 @@ static struct trace_vm *vm_of(struct trace *t, const struct exits_life *life)
 }
 
 /* An entry of map "lives". */
-static int add_life(void *ctx, const void *key, const void *value)
+static int add_life(void *ctx, const void *key, void *value)
 {
 	const struct exits_life *life = value;
 	const uint32_t *number = key;
@@ -131,15 +131,33 @@ static int book(struct trace *t, const struct place *p,
 			  key->user, s);
 }
 
-/* An entry of map "series". */
-static int add_series(void *ctx, const void *key, const void *value)
+/*
+ * Make a whole of what was read while it counts, each number at another moment:
+ * times are the sum of their parts, exits of their buckets. So the parts never
+ * exceed the whole, and nothing falls from one look to the next.
+ */
+static void series_settle(struct exits_series *s)
 {
-	const struct exits_slot *slot = value;
+	size_t i;
+
+	s->total_ns = s->kernel_ns + s->user_ns + s->ready_ns + s->blocked_ns +
+		      s->poll_ns;
+	for (s->timed = 0, i = 0; i < HIST_BUCKETS; i++)
+		s->timed += s->bucket[i];
+}
+
+/* An entry of map "series". */
+static int add_series(void *ctx, const void *key, void *value)
+{
 	const struct look *look = ctx;
+	struct exits_slot *slot = value;
 	const struct place *p = place_of(look, slot->key.life);
 
 	(void)key;
-	return p ? book(look->t, p, &slot->key, &slot->s) : 0;
+	if (!p)
+		return 0;
+	series_settle(&slot->s);
+	return book(look->t, p, &slot->key, &slot->s);
 }
 
 /*
@@ -199,7 +217,7 @@ static int return_add(struct trace_vm *vm, uint32_t reason, uint64_t count)
 }
 
 /* An entry of map "states": returns, and perhaps an exit that is still open. */
-static int add_state(void *ctx, const void *key, const void *value)
+static int add_state(void *ctx, const void *key, void *value)
 {
 	const struct exits_series one = { .untimed = 1 };
 	const struct exits_vcpu *v = value;
@@ -219,7 +237,7 @@ static int add_state(void *ctx, const void *key, const void *value)
 }
 
 /* An entry of map "returns". */
-static int add_return(void *ctx, const void *key, const void *value)
+static int add_return(void *ctx, const void *key, void *value)
 {
 	const struct exits_return_key *k = key;
 	const struct look *look = ctx;
@@ -231,7 +249,7 @@ static int add_return(void *ctx, const void *key, const void *value)
 }
 
 /* An entry of map "subs". */
-static int add_sub(void *ctx, const void *key, const void *value)
+static int add_sub(void *ctx, const void *key, void *value)
 {
 	const struct exits_sub_key *k = key;
 	const struct look *look = ctx;
@@ -241,7 +259,7 @@ static int add_sub(void *ctx, const void *key, const void *value)
 }
 
 /* An entry of map "rips". */
-static int add_rip(void *ctx, const void *key, const void *value)
+static int add_rip(void *ctx, const void *key, void *value)
 {
 	const struct exits_rip_key *k = key;
 	const struct look *look = ctx;

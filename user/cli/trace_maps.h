@@ -15,8 +15,8 @@ struct trace_map {
 
 #define TRACE_MAP_ALL UINT32_MAX
 
-/* Return: 0, or what to end reading with. */
-typedef int (*trace_map_fn)(void *ctx, const void *key, const void *value);
+/* @value is a copy, to be changed at will. Return: 0, or what to end reading with. */
+typedef int (*trace_map_fn)(void *ctx, const void *key, void *value);
 
 /**
  * trace_map_read() - @fn for every entry of @map

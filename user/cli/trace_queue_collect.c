@@ -56,7 +56,7 @@ static const struct kvasir_queue_info *counters_of(const struct queue_counters *
 }
 
 /* An entry of map "numbers". */
-static int add_queue(void *ctx, const void *key, const void *value)
+static int add_queue(void *ctx, const void *key, void *value)
 {
 	const uint32_t *number = value;
 	const uint64_t *id = key;
@@ -75,7 +75,7 @@ static int add_queue(void *ctx, const void *key, const void *value)
 }
 
 /* An entry of map "series". */
-static int add_series(void *ctx, const void *key, const void *value)
+static int add_series(void *ctx, const void *key, void *value)
 {
 	const struct queue_series_key *k = key;
 	const struct look *look = ctx;
