@@ -322,6 +322,26 @@ TEST("an exit longer than the interval it ends in fills it, and no more")
 	trace_free(&t);
 }
 
+/* What is drawn of @t since @before, row by row in @term. */
+static void draw(struct term *term, struct trace_view *v, const struct trace *t,
+		 const struct trace *before)
+{
+	size_t len, at;
+	char *text;
+	FILE *f = open_memstream(&text, &len);
+
+	ASSERT_EQ(trace_view_draw(f, v, t, before), 0);
+	fclose(f);
+	memset(term, 0, sizeof(*term));
+	clear_from(term, 0, 0);
+	term->alternate = true;
+	term->cols = v->cols;
+	term->rows = v->rows;
+	for (at = 0; at < len; at++)
+		one_char(term, text[at]);
+	free(text);
+}
+
 TEST("the view without a terminal: every size, scrolled anywhere")
 {
 	static const struct { unsigned int cols, rows; } sizes[] = {
@@ -332,9 +352,6 @@ TEST("the view without a terminal: every size, scrolled anywhere")
 	struct term term;
 	uint64_t state = kvt_seed() | 1;
 	unsigned int i, k;
-	size_t len, at;
-	char *text;
-	FILE *f;
 
 	sample_huge(&t);
 	for (i = 0; i < 6; i++) {
@@ -344,18 +361,54 @@ TEST("the view without a terminal: every size, scrolled anywhere")
 		for (k = 0; k < 300; k++) {
 			trace_view_key(&v, k % 3 ? (int)(kvt_rand(&state) % 262) :
 						   (int)"vaih/jsp"[k / 3 % 8]);
-			f = open_memstream(&text, &len);
-			ASSERT_EQ(trace_view_draw(f, &v, &t, NULL), 0);
-			fclose(f);
-			memset(&term, 0, sizeof(term));
-			clear_from(&term, 0, 0);
-			term.alternate = true;
-			term.cols = v.cols;
-			term.rows = v.rows;
-			for (at = 0; at < len; at++)
-				one_char(&term, text[at]);
-			free(text);
+			draw(&term, &v, &t, NULL);
 		}
+	}
+	trace_free(&t);
+}
+
+/* The row that begins with @start, NULL if there is none. */
+static const char *row_of(const struct term *t, const char *start)
+{
+	unsigned int y;
+
+	for (y = 0; y < t->rows; y++)
+		if (!strncmp(t->screen[y], start, strlen(start)))
+			return t->screen[y];
+	return NULL;
+}
+
+TEST("the filter hides lines, and changes no figure of those that stay")
+{
+	static const struct { const char *filter, *row, *hidden; } cases[] = {
+		{ "MSR", "web (", "npf " }, { "msr", "msr ", "npf " },
+		{ "npf", "npf ", "msr " }, { "npf", "web (", "hlt *" },
+		{ "hlt", "hlt *", "msr " }, { "hlt", "web (", "npf " },
+	};
+	struct trace_view v = { .cols = 160, .rows = 40 };
+	struct term all, some;
+	struct trace t;
+	uint64_t state = 1;
+	const char *was, *is;
+	size_t i;
+
+	sample_init(&t);
+	t.seconds = 1;
+	sample_add(&t, 1, &state);
+	trace_sort(&t);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		*v.filter = 0;
+		draw(&all, &v, &t, NULL);
+		strcpy(v.filter, cases[i].filter);
+		draw(&some, &v, &t, NULL);
+		was = row_of(&all, cases[i].row);
+		is = row_of(&some, cases[i].row);
+		ASSERT(was && is, "no row %s", cases[i].row);
+		EXPECT(!strcmp(is, was), "with \"%s\": %s without: %s",
+		       cases[i].filter, is, was);
+		EXPECT(row_of(&all, cases[i].hidden) &&
+		       !row_of(&some, cases[i].hidden),
+		       "\"%s\" does not filter", cases[i].filter);
 	}
 	trace_free(&t);
 }

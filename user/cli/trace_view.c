@@ -45,11 +45,18 @@ struct line {
 	char name[EXIT_NAME_MAX + 12];
 };
 
+/* Of all exits of a VM, whatever the filter shows of them. */
+struct sums {
+	uint64_t exits;
+	double busy_ns, idle_ns, poll_ns;
+};
+
 /* What a screen is drawn from. */
 struct scene {
 	FILE *out;
 	struct trace_view *v;
 	double seconds;			/* the counts are of */
+	struct sums sums;		/* of the VM whose lines these are: */
 	struct line *line;
 	size_t n, room;
 	size_t at;			/* body lines so far, shown or not */
@@ -247,6 +254,16 @@ static int add_line(struct scene *s, const struct line *l)
 	return 0;
 }
 
+static void add_sums(struct sums *sums, const struct line *l)
+{
+	sums->exits += l->f.count;
+	sums->poll_ns += l->poll_ns;
+	if (l->idle)
+		sums->idle_ns += l->total_ns - l->poll_ns;	/* other halts poll, too */
+	else
+		sums->busy_ns += l->total_ns;
+}
+
 /* What @rows gained since @before, both of @vcpu or of all vCPUs. */
 static int add_rows(struct scene *s, const struct trace_rows *rows,
 		    const struct trace_rows *before, const struct line *of,
@@ -254,8 +271,9 @@ static int add_rows(struct scene *s, const struct trace_rows *rows,
 {
 	const struct trace_row *r, *old;
 	struct exits_series gain;
+	char buf[EXIT_NAME_MAX];
 	struct line l = *of;
-	char name[EXIT_NAME_MAX];
+	const char *name;
 	size_t i;
 	int by;
 
@@ -264,7 +282,7 @@ static int add_rows(struct scene *s, const struct trace_rows *rows,
 		by = i % 2;
 		old = before ? trace_row_find(before, r->isa, r->reason) : NULL;
 		trace_series_since(&r->by[by], old ? &old->by[by] : NULL, &gain);
-		exit_reason_name(r->isa, r->reason, name);
+		name = exit_reason_name(r->isa, r->reason, buf);
 		l.f = trace_figures(&gain);
 		l.total_ns = gain.total_ns;
 		l.poll_ns = gain.poll_ns;
@@ -272,11 +290,12 @@ static int add_rows(struct scene *s, const struct trace_rows *rows,
 		l.reason = r->reason;
 		l.user = by;
 		l.idle = exit_is_idle(r->isa, r->reason);
-		if (!l.f.count || !matches(s->v, label, exit_reason_name(r->isa,
-								r->reason, name)))
+		if (!l.f.count)
 			continue;
-		snprintf(l.name, sizeof(l.name), "%s%s",
-			 exit_reason_name(r->isa, r->reason, name),
+		add_sums(&s->sums, &l);
+		if (!matches(s->v, label, name))
+			continue;
+		snprintf(l.name, sizeof(l.name), "%s%s", name,
 			 l.idle ? " *" : "");
 		if (add_line(s, &l))
 			return -ENOMEM;
@@ -303,6 +322,7 @@ static int collect_vm(struct scene *s, const struct trace_vm *vm,
 	int err = 0;
 
 	s->n = 0;
+	s->sums = (struct sums){ 0 };
 	if (!s->v->per_vcpu)
 		return add_rows(s, &vm->rows, before ? &before->rows : NULL, &of,
 				label);
@@ -382,33 +402,25 @@ static void put_reason(struct scene *s, const struct line *l, double busy_ns)
 
 static void put_vm(struct scene *s, const struct trace_vm *vm, const char *label)
 {
-	double busy = 0, asleep = 0, poll = 0, wall = s->seconds * 1e9 * vm->n_vcpus;
 	char text[TRACE_LABEL_MAX + 128], rate[8], b[8], i[8], p[8];
-	uint64_t exits = 0;
+	double wall = s->seconds * 1e9 * vm->n_vcpus;
+	const struct sums *sums = &s->sums;
 	size_t k;
 
-	for (k = 0; k < s->n; k++) {
-		exits += s->line[k].f.count;
-		poll += s->line[k].poll_ns;
-		/* Halts of other exits poll, too. */
-		if (s->line[k].idle)
-			asleep += s->line[k].total_ns - s->line[k].poll_ns;
-		else
-			busy += s->line[k].total_ns;
-	}
 	if (s->n)
 		qsort_r(s->line, s->n, sizeof(*s->line), by_sort, s->v);
 	out_count(rate, sizeof(rate),
-		  s->seconds > 0 ? (uint64_t)(exits / s->seconds + 0.5) : 0);
+		  s->seconds > 0 ? (uint64_t)(sums->exits / s->seconds + 0.5) : 0);
 	snprintf(text, sizeof(text),
 		 "%.*s  %zu vCPU%s  %s/s  busy %s%%  poll %s%%  idle %s%%",
 		 (int)(s->v->cols > 62 ? s->v->cols - 54 : 8), label, vm->n_vcpus,
-		 vm->n_vcpus == 1 ? "" : "s", rate, share(b, busy, wall),
-		 share(p, poll, wall), share(i, asleep, wall));
+		 vm->n_vcpus == 1 ? "" : "s", rate, share(b, sums->busy_ns, wall),
+		 share(p, sums->poll_ns, wall),
+		 share(i, sums->idle_ns, wall));
 	put_body(s, BOLD, text);
 	for (k = 0; k < s->n; k++)
 		if (!s->line[k].idle || !s->v->no_idle)
-			put_reason(s, &s->line[k], busy);
+			put_reason(s, &s->line[k], sums->busy_ns);
 }
 
 static void put_title(struct scene *s, const struct trace *now)
