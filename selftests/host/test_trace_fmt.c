@@ -435,3 +435,47 @@ TEST("of a KVM that reports exits nothing else is said before the first has ende
 	vm.n_vcpus = 0;
 	EXPECT(strstr(trace_note(&t), "no guest ran"), "%s", trace_note(&t));
 }
+
+/* Seconds that the label at the end of a heat map's axis says; 0: not fixed. */
+static double axis_end(const char *page)
+{
+	static const struct { const char *name; double seconds; } units[] = {
+		{ " s</text>\n", 1 }, { " min</text>\n", 60 }, { " h</text>\n", 3600 },
+	};
+	const char *s = strstr(page, "exits by latency and time");
+	char *end;
+	double v;
+	size_t i;
+
+	/* Along y, labels are of one word. */
+	for (; s && (s = strstr(s, "text-anchor=\"end\">")); s++) {
+		s = strchr(s, '>') + 1;
+		v = strtod(s, &end);
+		for (i = 0; i < 3; i++)
+			if (!strncmp(end, units[i].name, strlen(units[i].name)))
+				return memchr(s, 'e', end - s) ? 0 :
+				       v * units[i].seconds;
+	}
+	return 0;
+}
+
+TEST("the axis of time says how long it was, in fixed notation")
+{
+	static const double lengths[] = {
+		0.0004, 0.25, 6, 119, 121, 3600, 7199, 7200, 86400, 1e7, 123456789,
+	};
+	struct trace_record rec;
+	char *text;
+	double says;
+	size_t i;
+
+	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		sample_record(&rec, 4, lengths[i], 0.1, 42);
+		text = print(&rec.t, &rec.tl, TRACE_HTML);
+		says = axis_end(text);
+		EXPECT(fabs(says - lengths[i]) < 0.01 * lengths[i],
+		       "%g s: the axis ends at %g", lengths[i], says);
+		free(text);
+		trace_record_free(&rec);
+	}
+}

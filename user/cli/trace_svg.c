@@ -290,14 +290,53 @@ static void heat_path(FILE *out, const struct trace_timeline *tl,
 		fputs("\"/>\n", out);
 }
 
+/* What the labels of an axis of @end seconds are in; its quarter has three digits. */
+static double axis_unit(double end, const char **name, int *digits)
+{
+	static const struct { double from, seconds; const char *name; } units[] = {
+		{ 2 * 3600, 3600, "h" }, { 2 * 60, 60, "min" }, { 0, 1, "s" },
+	};
+	double quarter;
+	size_t i = 0;
+
+	while (end < units[i].from)
+		i++;
+	quarter = end / units[i].seconds / 4;
+	for (*digits = 0; *digits < 9 && quarter > 0 && quarter < 99.95; ++*digits)
+		quarter *= 10;
+	*name = units[i].name;
+	return units[i].seconds;
+}
+
+/* Fixed notation, without zeros that say nothing. */
+static const char *fixed(char *buf, size_t size, double v, int digits)
+{
+	char *end;
+
+	snprintf(buf, size, "%.*f", digits, v);
+	if (!digits)
+		return buf;
+	end = buf + strlen(buf);
+	while (end[-1] == '0')
+		*--end = 0;
+	if (end[-1] == '.')
+		end[-1] = 0;
+	return buf;
+}
+
 static void time_axis(FILE *out, double end)
 {
-	int i;
+	const char *name;
+	int digits, i;
+	double unit = axis_unit(end, &name, &digits);
+	char text[32];
 
 	for (i = 0; i <= 4; i++)
-		fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\">%.3g s</text>\n",
+		fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\">%s %s</text>\n",
 			LEFT + PLOT * i / 4, TOP + HEAT_H + 15,
-			i == 4 ? "end" : i ? "middle" : "start", end * i / 4);
+			i == 4 ? "end" : i ? "middle" : "start",
+			fixed(text, sizeof(text), end / unit * i / 4, digits),
+			name);
 }
 
 bool trace_svg_heat(FILE *out, const struct trace_timeline *tl,
