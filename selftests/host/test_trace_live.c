@@ -412,3 +412,57 @@ TEST("the filter hides lines, and changes no figure of those that stay")
 	}
 	trace_free(&t);
 }
+
+/* The words of @row, with a blank before and behind each. */
+static const char *has_word(const char *row, const char *word)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), " %s ", word);
+	return strstr(row, text);
+}
+
+TEST("columns: whole ones, as many as fit, and more of them the wider it is")
+{
+	static const char *const heads[] = {
+		"EXITS", "EXIT/S", "TIME%", "WALL%", "TOTAL", "MIN", "MEAN", "P50",
+		"P90", "P99", "P99.9", "MAX",
+	};
+	const size_t all = sizeof(heads) / sizeof(heads[0]);
+	struct trace_view v = { .rows = 24 };
+	unsigned int had = 0, has, words;
+	struct term term;
+	struct trace t;
+	uint64_t state = 1;
+	const char *s;
+	size_t i;
+
+	sample_init(&t);
+	t.seconds = 1;
+	sample_add(&t, 1, &state);
+	trace_sort(&t);
+	for (v.cols = VIEW_COLS_MIN; v.cols < COLS_MAX; v.cols++) {
+		draw(&term, &v, &t, NULL);
+		for (has = 0, i = 0; i < all; i++)
+			if (has_word(term.screen[1], heads[i]))
+				has |= 1U << i;
+		EXPECT((has & had) == had, "%u columns: less than with one fewer: %s",
+		       v.cols, term.screen[1]);
+		had = has;
+		/* What is left of one that was cut would be a word, too. */
+		for (words = 0, s = term.screen[1]; *s; s++)
+			words += *s != ' ' && (s[1] == ' ' || !s[1]);
+		EXPECT_EQ(words, 2 + (unsigned int)__builtin_popcount(has));
+		s = row_of(&term, "msr ");
+		ASSERT(s, "no row");
+		for (words = 0; *s; s++)
+			words += *s != ' ' && (s[1] == ' ' || !s[1]);
+		EXPECT_EQ(words, 2 + (unsigned int)__builtin_popcount(has));
+	}
+	EXPECT_EQ(had, (1U << all) - 1);
+	v.cols = 80;
+	draw(&term, &v, &t, NULL);
+	EXPECT(has_word(term.screen[1], "P99.9") && has_word(term.screen[1], "MAX"),
+	       "80 columns: %s", term.screen[1]);
+	trace_free(&t);
+}

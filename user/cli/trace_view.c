@@ -34,6 +34,35 @@ static const char *const help[] = {
 	"poll   KVM looks for an interrupt before it lets a halted vCPU sleep",
 };
 
+enum column {
+	COL_EXITS, COL_RATE, COL_TIME, COL_WALL, COL_TOTAL, COL_MIN, COL_MEAN,
+	COL_P50, COL_P90, COL_P99, COL_P999, COL_MAX, COLS,
+};
+
+/* Behind the name and BY; @width is without the blank before it. */
+static const struct {
+	const char *head;
+	unsigned int width;
+} columns[COLS] = {
+	[COL_EXITS] = { "EXITS", 11 }, [COL_RATE] = { "EXIT/S", 6 },
+	[COL_TIME] = { "TIME%", 5 },   [COL_WALL] = { "WALL%", 5 },
+	[COL_TOTAL] = { "TOTAL", 8 },  [COL_MIN] = { "MIN", 6 },
+	[COL_MEAN] = { "MEAN", 6 },    [COL_P50] = { "P50", 6 },
+	[COL_P90] = { "P90", 6 },      [COL_P99] = { "P99", 6 },
+	[COL_P999] = { "P99.9", 6 },   [COL_MAX] = { "MAX", 6 },
+};
+
+/* As many of these as fit, the most telling first. */
+static const unsigned char telling[COLS] = {
+	COL_TIME, COL_RATE, COL_P99, COL_MAX, COL_P50, COL_WALL, COL_MEAN,
+	COL_P999, COL_EXITS, COL_P90, COL_TOTAL, COL_MIN,
+};
+
+/* Of the name; it gets what the columns leave. */
+#define NAME_MIN 19
+#define NAME_MAX 28
+#define BY_WIDTH 4
+
 /* One line of the body. */
 struct line {
 	const struct trace_vm *vm;
@@ -61,6 +90,8 @@ struct scene {
 	size_t n, room;
 	size_t at;			/* body lines so far, shown or not */
 	unsigned int used;		/* lines on the screen */
+	uint32_t shown;			/* columns, one bit each */
+	int name_width;
 };
 
 static void toggle(bool *flag)
@@ -334,27 +365,51 @@ static int collect_vm(struct scene *s, const struct trace_vm *vm,
 	return err;
 }
 
-/* On a wide screen there is more to see. */
-static bool is_wide(const struct trace_view *v)
+/* Which columns there are, and how wide the name is. */
+static void fit_columns(struct scene *s)
 {
-	return v->cols >= 100;
+	unsigned int left = s->v->cols - NAME_MIN - 1 - BY_WIDTH, width;
+	size_t i;
+
+	for (i = 0; i < COLS; i++) {
+		width = 1 + columns[telling[i]].width;
+		if (width > left)
+			break;
+		s->shown |= 1U << telling[i];
+		left -= width;
+	}
+	if (left > NAME_MAX - NAME_MIN)
+		left = NAME_MAX - NAME_MIN;
+	s->name_width = NAME_MIN + (int)left;
 }
 
-static int name_width(const struct trace_view *v)
+/* A line of the columns that are shown, of @cell. */
+static const char *columns_text(const struct scene *s, char *buf, size_t size,
+				const char *name, const char *by,
+				const char *const cell[COLS])
 {
-	return is_wide(v) ? 28 : 19;
+	size_t at, i;
+
+	at = snprintf(buf, size, "%-*.*s %-*.*s", s->name_width, s->name_width,
+		      name, BY_WIDTH, BY_WIDTH, by);
+	for (i = 0; i < COLS; i++)
+		if (s->shown >> i & 1)
+			at += snprintf(buf + at, size - at, " %*s",
+				       (int)columns[i].width, cell[i]);
+	return buf;
 }
 
 static void put_heads(struct scene *s)
 {
+	const char *cell[COLS];
 	char text[256];
+	size_t i;
 
-	snprintf(text, sizeof(text), "%-*s %-4s%s %6s %5s %5s %6s %6s%s %6s %6s %6s",
-		 name_width(s->v), s->v->per_vcpu ? "vCPU REASON" : "REASON", "BY",
-		 is_wide(s->v) ? "       EXITS" : "", "EXIT/S", "TIME%", "WALL%",
-		 "MEAN", "P50", is_wide(s->v) ? "    P90" : "", "P99", "P99.9",
-		 "MAX");
-	put_line(s, REVERSE, text);
+	for (i = 0; i < COLS; i++)
+		cell[i] = columns[i].head;
+	put_line(s, REVERSE, columns_text(s, text, sizeof(text),
+					  s->v->per_vcpu ? "vCPU REASON" :
+							   "REASON", "BY", cell));
 }
 
 /*
@@ -372,32 +427,30 @@ static const char *share(char buf[8], double part, double whole)
 
 static void put_reason(struct scene *s, const struct line *l, double busy_ns)
 {
-	char text[256], name[EXIT_NAME_MAX + 24], rate[8], time[8], wall[8];
-	char exits[16] = "", t[6][TRACE_DURATION_MAX], p90[TRACE_DURATION_MAX + 1] = "";
-	uint64_t times[] = { l->f.mean, l->f.p50, l->f.p90, l->f.p99, l->f.p999,
-			     l->f.max };
+	const uint64_t times[COLS] = {
+		[COL_TOTAL] = l->total_ns, [COL_MIN] = l->f.min,
+		[COL_MEAN] = l->f.mean, [COL_P50] = l->f.p50,
+		[COL_P90] = l->f.p90, [COL_P99] = l->f.p99,
+		[COL_P999] = l->f.p999, [COL_MAX] = l->f.max,
+	};
+	char text[512], name[EXIT_NAME_MAX + 24], cells[COLS][24];
 	double vcpus = l->vcpu ? 1 : l->vm->n_vcpus;
+	const char *cell[COLS];
 	size_t i;
 
 	if (l->vcpu)
 		snprintf(name, sizeof(name), "%4u %s", l->vcpu->id, l->name);
 	else
 		snprintf(name, sizeof(name), "%s", l->name);
-	for (i = 0; i < 6; i++)
-		trace_duration(t[i], times[i]);
-	if (is_wide(s->v)) {
-		snprintf(exits, sizeof(exits), " %11" PRIu64, l->f.count);
-		snprintf(p90, sizeof(p90), " %6.6s", t[2]);
-	}
-	out_count(rate, sizeof(rate),
+	for (i = 0; i < COLS; i++)
+		cell[i] = trace_duration(cells[i], times[i]);
+	snprintf(cells[COL_EXITS], sizeof(cells[0]), "%" PRIu64, l->f.count);
+	out_count(cells[COL_RATE], sizeof(cells[0]),
 		  s->seconds > 0 ? (uint64_t)(l->f.count / s->seconds + 0.5) : 0);
-	snprintf(text, sizeof(text), "%-*.*s %-4.4s%s %6s %5s %5s %6s %6s%s %6s %6s %6s",
-		 name_width(s->v), name_width(s->v), name,
-		 trace_class_name[l->user], exits, rate,
-		 share(time, l->total_ns, l->idle ? 0 : busy_ns),
-		 share(wall, l->total_ns, s->seconds * 1e9 * vcpus),
-		 t[0], t[1], p90, t[3], t[4], t[5]);
-	put_body(s, "", text);
+	share(cells[COL_TIME], l->total_ns, l->idle ? 0 : busy_ns);
+	share(cells[COL_WALL], l->total_ns, s->seconds * 1e9 * vcpus);
+	put_body(s, "", columns_text(s, text, sizeof(text), name,
+				     trace_class_name[l->user], cell));
 }
 
 static void put_vm(struct scene *s, const struct trace_vm *vm, const char *label)
@@ -501,6 +554,7 @@ int trace_view_draw(FILE *out, struct trace_view *v, const struct trace *now,
 		fputs("\033[J", out);
 		return 0;
 	}
+	fit_columns(&s);
 	put_title(&s, now);
 	put_heads(&s);
 	if (v->help) {
