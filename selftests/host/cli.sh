@@ -136,6 +136,18 @@ trace exits --prometheus 65536
 trace exits --prometheus localhost:9100
 trace exits --live
 trace exits --live --batch
+trace exits --by addr -f html
+trace exits --by addr -f folded
+trace exits --by addr -f prometheus
+trace exits --by addr --prometheus 0
+trace exits --symbols /dev/null -f html
+trace exits --symbols /dev/null --prometheus -
+trace exits --vcpus --json
+trace exits --vcpus --prometheus 0
+trace exits --wide -f html
+trace exits -i 2 --json
+trace exits -i 2 --batch
+trace exits -i 2 --prometheus 0
 trace net --json --prometheus -
 trace net --format nope
 trace path --format html --json
@@ -157,6 +169,9 @@ trace report
 trace report a b
 trace report --format nope a
 trace report --json --format html a
+trace report --json --format table a
+trace report --json --vcpus a
+trace report -f folded --wide a
 trace diff
 trace diff a
 trace diff a b c

@@ -13,10 +13,11 @@
 
 static int parse(int argc, char **argv, struct trace_style *style, int *first)
 {
+	enum trace_format none = -1, format = none;
 	bool json = false;
 	const struct opt opts[] = {
 		{ .name = "format", .letter = 'f', .kind = OPT_CALL,
-		  .dst = &style->format, .fn = trace_take_format,
+		  .dst = &format, .fn = trace_take_format,
 		  .arg = "FORMAT",
 		  .help = "table (default), json, prometheus, folded or html" },
 		{ .name = "json", .kind = OPT_FLAG, .dst = &json,
@@ -43,12 +44,16 @@ static int parse(int argc, char **argv, struct trace_style *style, int *first)
 	};
 	int ret = opts_parse(&usage, argc, argv, first);
 
-	if (ret != OPTS_GO || !json)
+	if (ret != OPTS_GO)
 		return ret;
-	if (style->format != TRACE_TABLE && style->format != TRACE_JSON)
+	if (format != none && json)
 		return out_error(EXIT_USAGE, "only one of --format and --json");
-	style->format = TRACE_JSON;
-	return OPTS_GO;
+	if (format != none)
+		style->format = format;
+	else if (json)
+		style->format = TRACE_JSON;
+	ret = trace_check_style(style, style->format);
+	return ret ? ret : OPTS_GO;
 }
 
 /* Which options there are depends on what the file holds. */

@@ -50,6 +50,23 @@ static int take_by(void *dst, const char *value)
 	return *subs ? 0 : out_error(EXIT_USAGE, "--by %s: only addr is known", value);
 }
 
+/* What the chosen form has no place for is refused. */
+static int check_form(const struct options *o)
+{
+	const struct trace_job *job = &o->job;
+	enum trace_format format = job->style.format;
+	bool table = format == TRACE_TABLE && !job->listen;
+
+	if ((o->subs || o->symbols) && !table && format != TRACE_JSON)
+		return out_error(EXIT_USAGE, "--%s is for tables and JSON only",
+				 o->subs ? "by" : "symbols");
+	if (job->interval > 0 && !job->live)
+		return out_error(EXIT_USAGE,
+				 "--interval is for the view only, which is not shown; try --live");
+	return job->listen ? trace_check_style(&job->style, TRACE_PROMETHEUS) :
+			     trace_check_style(&job->style, format);
+}
+
 /*
  * Of the forms to go out in, at most one. Like top, show the view to whoever
  * sits at a terminal and did not say when to end.
@@ -79,6 +96,11 @@ static int choose_form(struct options *o, bool format)
 		job->listen = o->prometheus;
 	else if (!format && !o->batch && !o->session.seconds && tty)
 		job->live = true;
+	ret = check_form(o);
+	if (ret)
+		return ret;
+	if (!job->interval)
+		job->interval = 1;
 	return OPTS_GO;
 }
 
@@ -89,11 +111,13 @@ static int parse_exits(int argc, char **argv, struct options *o)
 		TRACE_SESSION_OPTIONS(&o->session),
 		TRACE_EXITS_OPTIONS(&o->choice),
 		{ .name = "by", .kind = OPT_CALL, .dst = &o->subs, .fn = take_by,
-		  .arg = "addr", .help = "split reasons by port, address, MSR, leaf, ..." },
+		  .arg = "addr",
+		  .help = "split reasons by port, address, MSR, leaf, ..., in\n"
+			  "tables and JSON" },
 		{ .name = "symbols", .kind = OPT_STRING, .dst = &o->symbols,
 		  .arg = "FILE",
 		  .help = "sample where guests are; names from this vmlinux,\n"
-			  "System.map or kallsyms" },
+			  "System.map or kallsyms; in tables and JSON" },
 		{ .name = "json", .kind = OPT_FLAG, .dst = &o->json,
 		  .help = "JSON instead of tables" },
 		{ .name = "format", .letter = 'f', .kind = OPT_CALL,
@@ -334,7 +358,7 @@ static int trace_of(struct options *o)
 
 int cmd_trace_exits(int argc, char **argv)
 {
-	struct options o = { .job.interval = 1 };
+	struct options o = { 0 };
 	int ret;
 
 	out_verb("trace exits");

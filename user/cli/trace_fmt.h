@@ -39,6 +39,9 @@ struct trace_style {
 /* An option's value: "table", "json", ... Return: 0, or the exit status. */
 int trace_take_format(void *dst, const char *value);
 
+/* Refuse what is for tables only in any other @format. 0, or the exit status */
+int trace_check_style(const struct trace_style *style, enum trace_format format);
+
 /**
  * trace_print() - to stdout, in the form @style asks for
  * @tl: the same trace in slices, for TRACE_HTML; may be empty

@@ -187,6 +187,14 @@ int trace_take_format(void *dst, const char *value)
 			 value);
 }
 
+int trace_check_style(const struct trace_style *style, enum trace_format format)
+{
+	if (format == TRACE_TABLE || (!style->per_vcpu && !style->wide))
+		return 0;
+	return out_error(EXIT_USAGE, "--%s is for tables only",
+			 style->per_vcpu ? "vcpus" : "wide");
+}
+
 int trace_print(const struct trace *t, const struct trace_timeline *tl,
 		const struct trace_style *style)
 {
