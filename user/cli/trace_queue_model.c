@@ -175,7 +175,7 @@ bool queue_kind_at(const struct queue_trace_queue *q, size_t i,
 	if (key.what == STAGE_DONE)
 		return true;
 	key.what = STAGE_DONE;
-	return !find_series(q, &key);
+	return !find_series(q, &key, i);
 }
 
 /* Add what series @r of queue @number gained since @old, NULL for all of it. */

@@ -285,12 +285,13 @@ static int add_line(struct scene *s, const struct line *l)
 	return 0;
 }
 
+/* Halts of other exits than idle ones poll, too. */
 static void add_sums(struct sums *sums, const struct line *l)
 {
 	sums->exits += l->f.count;
 	sums->poll_ns += l->poll_ns;
 	if (l->idle)
-		sums->idle_ns += l->total_ns - l->poll_ns;	/* other halts poll, too */
+		sums->idle_ns += l->total_ns - l->poll_ns;
 	else
 		sums->busy_ns += l->total_ns;
 }
