@@ -384,6 +384,52 @@ TEST("figures: in order, exact where they can be, zero for nothing")
 		       v > 1ULL << 50, "%s", buf);
 }
 
+/* One more value of @s. */
+static void count_one(struct exits_series *s, uint64_t ns)
+{
+	s->bucket[hist_index(ns)]++;
+	s->min_ns = s->timed && s->min_ns < ns ? s->min_ns : ns;
+	s->max_ns = s->max_ns > ns ? s->max_ns : ns;
+	s->total_ns += ns;
+	s->timed++;
+}
+
+TEST("figures: no percentile is below the minimum, no minimum above the maximum")
+{
+	static const uint64_t mid = 1048576 + 16384;	/* of a bucket */
+	struct exits_series before = { 0 }, now = { 0 }, gain;
+	struct trace_figures f;
+
+	ASSERT_EQ(hist_middle(hist_index(mid)), mid);
+	count_one(&now, mid + 5000);
+	count_one(&now, mid + 6000);
+	f = trace_figures(&now);
+	EXPECT_EQ(f.p50, mid + 5000);
+	EXPECT_EQ(f.p999, mid + 5000);
+	/* All that was gained is a new minimum, or a new maximum. */
+	before = (struct exits_series){ 0 };
+	count_one(&before, 9 * mid);
+	now = before;
+	count_one(&now, mid + 5000);
+	trace_series_since(&now, &before, &gain);
+	f = trace_figures(&gain);
+	EXPECT_EQ(f.min, mid + 5000);
+	EXPECT_EQ(f.p50, mid + 5000);
+	EXPECT_EQ(f.max, mid + 5000);
+	before = (struct exits_series){ 0 };
+	count_one(&before, 1000);
+	now = before;
+	count_one(&now, mid - 5000);
+	trace_series_since(&now, &before, &gain);
+	f = trace_figures(&gain);
+	EXPECT_EQ(f.min, mid - 5000);
+	EXPECT_EQ(f.p50, mid - 5000);
+	EXPECT_EQ(f.max, mid - 5000);
+	/* Nothing was gained. */
+	trace_series_since(&now, &now, &gain);
+	EXPECT_EQ(trace_figures(&gain).p50, 0);
+}
+
 TEST("slices: what was gained, and no less when there are many")
 {
 	struct trace_record *rec = calloc(1, sizeof(*rec));

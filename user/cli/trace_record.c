@@ -44,6 +44,11 @@ void trace_series_since(const struct exits_series *now,
 		out->min_ns = hist_middle(first);
 	if (now->max_ns == before->max_ns && hist_middle(last) < now->max_ns)
 		out->max_ns = hist_middle(last);
+	/* In one bucket the middle can be on the wrong side of what is exact. */
+	if (out->min_ns > out->max_ns && now->max_ns == before->max_ns)
+		out->max_ns = out->min_ns;
+	else if (out->min_ns > out->max_ns)
+		out->min_ns = out->max_ns;
 }
 
 /* Add what @row gained since @old, NULL for all of it, to its cells. */

@@ -79,9 +79,12 @@ uint64_t trace_exits(const struct exits_series *s)
 	return s->timed + s->untimed;
 }
 
+/* Between the extremes, which are known better than by their buckets. */
 static uint64_t quantile(const struct exits_series *s, uint32_t permille)
 {
-	return hist_quantile(s->bucket, s->timed, permille, s->max_ns);
+	uint64_t ns = hist_quantile(s->bucket, s->timed, permille, s->max_ns);
+
+	return s->timed && ns < s->min_ns ? s->min_ns : ns;
 }
 
 struct trace_figures trace_figures(const struct exits_series *s)
