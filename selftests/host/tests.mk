@@ -37,6 +37,8 @@ TRACE_DIFF := $(TRACE_OUT) $(addprefix user/cli/,trace_diff.c \
 TRACE_RUN := $(TRACE_OUT) $(addprefix user/cli/,trace_run.c trace_kinds.c \
 	trace_serve.c trace_live.c trace_view.c)
 TRACE_LOOK := $(TRACE_OUT) user/cli/trace_queue_collect.c
+TRACE_COST := $(TRACE_RUN) user/cli/trace_session.c
+SRC_test_trace_cost := $(TRACE_COST)
 SRC_test_trace_look := $(TRACE_LOOK)
 SRC_test_trace_fmt := $(TRACE_OUT)
 SRC_test_trace_vm := user/cli/trace_vm.c
@@ -48,10 +50,11 @@ SRC_test_trace_run := $(TRACE_RUN)
 SRC_test_trace_live := $(TRACE_RUN)
 SRC_test_trace_queue_file := $(TRACE_RUN)
 TRACE_TESTS := $(addprefix test_,trace_fmt trace_queue_fmt trace_file trace_diff \
-	trace_queue_diff trace_run trace_live trace_queue_file trace_look)
+	trace_queue_diff trace_run trace_live trace_queue_file trace_look \
+	trace_cost)
 TRACE_LIBS := $(shell pkg-config --libs json-c libbpf libnl-3.0 libnl-genl-3.0 \
 	libkmod) -lm -lutil
 $(foreach t,$(TRACE_TESTS),$(eval LIB_$(t) := $(TRACE_LIBS)))
 $(foreach s,$(TRACE_TESTS) $(notdir $(patsubst %.c,%,$(filter user/cli/%,\
-	$(TRACE_RUN) $(TRACE_DIFF) $(TRACE_LOOK)))),$(eval EXTRA_$(s) := -iquote ../user/vmm \
+	$(TRACE_COST) $(TRACE_DIFF) $(TRACE_LOOK)))),$(eval EXTRA_$(s) := -iquote ../user/vmm \
 	-iquote ../user/include))

@@ -303,6 +303,7 @@ static int snapshot(struct trace_source *source, struct trace *t)
 	snprintf(t->kernel, sizeof(t->kernel), "%s", uts.release);
 	t->symbols = o->loaded;
 	t->lost = skel->bss->lost;
+	trace_cost_read(&o->session.cost, o->skel->obj);
 	t->recursion_misses = o->session.cost.misses;
 	t->cost_events = o->session.cost.runs;
 	t->cost_ns = o->session.cost.ns;
@@ -316,7 +317,7 @@ static void stop(struct trace_source *source)
 	o->skel->bss->enabled = false;
 	o->stopped = trace_now();
 	exits_bpf__detach(o->skel);
-	trace_cost_end(&o->session.cost, o->skel->obj);
+	trace_cost_off(&o->session.cost);
 }
 
 static int trace(struct trace_session *session, void *ctx)

@@ -142,7 +142,7 @@ static struct queues_bpf *start(const struct options *o, bool path, int *ret)
 
 static int snapshot(struct trace_source *source, struct queue_trace *t)
 {
-	const struct options *o = (struct options *)source;
+	struct options *o = (struct options *)source;
 	const struct queue_maps maps = {
 		.numbers = bpf_map__fd(o->skel->maps.numbers),
 		.queues = bpf_map__fd(o->skel->maps.queues),
@@ -157,6 +157,7 @@ static int snapshot(struct trace_source *source, struct queue_trace *t)
 	t->about.pid = o->session.pid;
 	uname(&uts);
 	snprintf(t->about.kernel, sizeof(t->about.kernel), "%s", uts.release);
+	trace_cost_read(&o->session.cost, o->skel->obj);
 	t->about.recursion_misses = o->session.cost.misses;
 	t->about.cost_events = o->session.cost.runs;
 	t->about.cost_ns = o->session.cost.ns;
@@ -172,7 +173,7 @@ static void stop(struct trace_source *source)
 	o->skel->bss->enabled = false;
 	o->stopped = trace_now();
 	queues_bpf__detach(o->skel);
-	trace_cost_end(&o->session.cost, o->skel->obj);
+	trace_cost_off(&o->session.cost);
 }
 
 static int trace(struct trace_session *session, void *ctx)

@@ -228,7 +228,7 @@ void trace_cost_init(struct trace_cost *cost)
 	*cost = (struct trace_cost){ .fd = -1 };
 }
 
-static void cost_off(struct trace_cost *cost)
+void trace_cost_off(struct trace_cost *cost)
 {
 	if (cost->fd >= 0)
 		close(cost->fd);
@@ -244,7 +244,7 @@ double trace_cost_tick(struct trace_cost *cost)
 	if (now < cost->next)
 		return cost->next;
 	if (cost->fd >= 0) {
-		cost_off(cost);
+		trace_cost_off(cost);
 		cost->next = now + COST_OFF;
 		return cost->next;
 	}
@@ -254,11 +254,13 @@ double trace_cost_tick(struct trace_cost *cost)
 	return cost->refused ? HUGE_VAL : cost->next;
 }
 
-void trace_cost_end(struct trace_cost *cost, const struct bpf_object *obj)
+void trace_cost_read(struct trace_cost *cost, const struct bpf_object *obj)
 {
 	struct bpf_program *prog;
 
-	cost_off(cost);
+	cost->runs = 0;
+	cost->ns = 0;
+	cost->misses = 0;
 	bpf_object__for_each_program(prog, obj) {
 		struct bpf_prog_info info = { 0 };
 		__u32 len = sizeof(info);

@@ -97,7 +97,12 @@ int trace_explain(const char *what, int err);
 void trace_cost_init(struct trace_cost *cost);
 /* Call it at @cost->next or later. Return: trace_now() for the next call. */
 double trace_cost_tick(struct trace_cost *cost);
-/* Measure no more; fill in what was measured of the programs of @obj. */
-void trace_cost_end(struct trace_cost *cost, const struct bpf_object *obj);
+/* Measure no more. */
+void trace_cost_off(struct trace_cost *cost);
+/*
+ * What the programs of @obj have cost, and missed, so far. A system call for each of
+ * them: once for a look at the maps, not more.
+ */
+void trace_cost_read(struct trace_cost *cost, const struct bpf_object *obj);
 
 #endif
