@@ -3,10 +3,15 @@
  * Looks of the tracers at their maps, which are made up: in memory that an earlier
  * look has filled, a look finds what it finds in fresh memory.
  */
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
 #include "fake_maps.h"
 #include "queue_sample.h"
 #include "../../user/cli/trace_maps.h"
+#include "../../user/cli/trace_names.h"
 #include "../../user/cli/trace_queue_collect.h"
+#include "../../user/cli/trace_vm.h"
 
 /* Descriptors. */
 enum { STATES, LIVES, SERIES, RETURNS, SUBS, RIPS, NUMBERS, QUEUES };
@@ -17,6 +22,9 @@ enum { STATES, LIVES, SERIES, RETURNS, SUBS, RIPS, NUMBERS, QUEUES };
 struct size {
 	uint32_t vms, vcpus, reasons, subs;
 };
+
+/* What all looks have learnt; nobody has the number of the processes made up. */
+static struct trace_names names;
 
 /* @n more in all buckets around @base. */
 static void fill(__u64 *bucket, uint32_t base, uint64_t n)
@@ -92,7 +100,7 @@ static struct trace_maps make_exits(const struct size *s, uint64_t load)
 	return (struct trace_maps){
 		.states = STATES, .lives = LIVES, .series = SERIES,
 		.returns = RETURNS, .subs = SUBS, .rips = RIPS, .last_life = lives,
-		.n_series = lives * s->reasons,
+		.n_series = lives * s->reasons, .names = &names,
 	};
 }
 
@@ -205,6 +213,182 @@ TEST("exits: what several vCPUs had becomes one, of each VM")
 	trace_free(&t);
 }
 
+/* A process whose VM is called "web"; it runs until killed. */
+static pid_t start_process(void)
+{
+	uint64_t end = kvt_deadline(20000);
+	char name[128] = "";
+	pid_t pid = fork();
+
+	ASSERT(pid >= 0, "fork");
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execl("/bin/sh", "kvasir", "-c", "kill -STOP $$", "-n", "web", NULL);
+		_exit(1);
+	}
+	while (strcmp(name, "web") && kvt_left(end))
+		trace_vm_name(pid, name, sizeof(name));
+	ASSERT(!strcmp(name, "web"), "the process has no name: %s", name);
+	return pid;
+}
+
+static void end_process(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	ASSERT_EQ(waitpid(pid, NULL, 0), pid);
+}
+
+/* Let the lives from @first on be of the process @pid, which started at @start. */
+static void own_lives(const struct trace_maps *maps, uint32_t first, pid_t pid,
+		      uint64_t start)
+{
+	struct exits_life *life = (void *)fake_maps[LIVES].value;
+	uint32_t i;
+
+	for (i = first; i <= maps->last_life; i++) {
+		life[i].tgid = pid;
+		life[i].start_ns = start * (1000000000 / sysconf(_SC_CLK_TCK));
+		strcpy(life[i].comm, "kvasir");
+	}
+}
+
+TEST("exits: a VM keeps its name when its process is gone, whoever comes then")
+{
+	const struct size size = { 1, 2, 2, 0 };
+	struct trace_maps maps = make_exits(&size, 1);
+	pid_t pid = start_process();
+	uint64_t start = trace_vm_start(pid);
+	struct trace t = { 0 };
+
+	own_lives(&maps, 1, pid, start);
+	ASSERT_EQ(trace_collect(&t, &maps), 0);
+	EXPECT(!strcmp(t.vm[0].name, "web"), "name: %s", t.vm[0].name);
+	/* Dead, but still to be waited for: it has no command line. */
+	kill(pid, SIGKILL);
+	ASSERT_EQ(waitid(P_PID, pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT), 0);
+	trace_clear(&t);
+	ASSERT_EQ(trace_collect(&t, &maps), 0);
+	EXPECT(!strcmp(t.vm[0].name, "web"), "name of the dead: %s", t.vm[0].name);
+	end_process(pid);
+	trace_clear(&t);
+	ASSERT_EQ(trace_collect(&t, &maps), 0);
+	EXPECT(!strcmp(t.vm[0].name, "web"), "name of the gone: %s", t.vm[0].name);
+	/* Asked for before the first look, as --pid does. */
+	pid = start_process();
+	start = trace_vm_start(pid);
+	EXPECT(trace_names_get(&names, pid, 0), "it is there");
+	end_process(pid);
+	own_lives(&maps, 1, pid, start);
+	trace_clear(&t);
+	ASSERT_EQ(trace_collect(&t, &maps), 0);
+	EXPECT(!strcmp(t.vm[0].name, "web"), "name known before: %s", t.vm[0].name);
+	/* Another process that had the same number. */
+	own_lives(&maps, 1, pid, start + 1);
+	trace_clear(&t);
+	ASSERT_EQ(trace_collect(&t, &maps), 0);
+	EXPECT(!*t.vm[0].name, "name of another: %s", t.vm[0].name);
+	trace_free(&t);
+}
+
+/* @count returns of @pid's threads of which no exit was seen. */
+static void return_unknown(pid_t pid, uint64_t count)
+{
+	struct fake_map *m = fake_map(RETURNS, sizeof(struct exits_return_key), 8, 1);
+
+	*(struct exits_return_key *)m->key = (struct exits_return_key){
+		.tgid = pid, .reason = 5,
+	};
+	*(uint64_t *)m->value = count;
+}
+
+/* Into @t, and as Prometheus gets it. To be freed */
+static char *metrics(struct trace *t, const struct trace_maps *maps)
+{
+	size_t len;
+	char *text;
+	FILE *f = open_memstream(&text, &len);
+
+	ASSERT(f, "no memory");
+	trace_clear(t);
+	ASSERT_EQ(trace_collect(t, maps), 0);
+	trace_ready(t);
+	trace_fmt_prometheus(f, t);
+	fclose(f);
+	return text;
+}
+
+/* All series of @before are in @after, and have not fallen. */
+static void expect_grown(const char *before, const char *after)
+{
+	const char *line, *at;
+	char series[1024];
+	double was;
+
+	for (line = before; *line; line = strchr(line, '\n') + 1) {
+		/* No label of these has a blank in it. */
+		if (sscanf(line, "%1022s %lf\n", series, &was) != 2 || *line == '#')
+			continue;
+		strcat(series, " ");
+		at = strstr(after, series);
+		EXPECT(at, "gone: %s", series);
+		EXPECT(!at || atof(at + strlen(series)) >= was, "fell: %s", series);
+	}
+}
+
+TEST("exits: VMs that appear change no series of those before them")
+{
+	struct size size = { 1, 2, 2, 0 };
+	struct trace_maps maps;
+	struct trace t = { 0 };
+	char *before, *after;
+	uint32_t vms;
+
+	maps = make_exits(&size, 1);
+	return_unknown(INT32_MAX, 7);
+	before = metrics(&t, &maps);
+	for (vms = 2; vms < 5; vms++) {
+		size.vms = vms;
+		maps = make_exits(&size, 1);
+		return_unknown(INT32_MAX, 7 + vms);
+		after = metrics(&t, &maps);
+		EXPECT_EQ(t.n_vms, vms + 1);
+		expect_grown(before, after);
+		free(before);
+		before = after;
+	}
+	free(before);
+	trace_free(&t);
+}
+
+TEST("exits: in the end, returns of a process are those of its only VM")
+{
+	const struct size size = { 2, 1, 2, 0 };
+	struct trace_maps maps = make_exits(&size, 1);
+	struct trace t = { 0 };
+
+	return_unknown(INT32_MAX, 7);
+	ASSERT_EQ(trace_collect(&t, &maps), 0);
+	ASSERT_EQ(trace_join_returns(&t), 0);
+	ASSERT_EQ(t.n_vms, 3);
+	/* One VM of that process, one of another. */
+	own_lives(&maps, 2, INT32_MAX - 1, 0);
+	trace_clear(&t);
+	ASSERT_EQ(trace_collect(&t, &maps), 0);
+	ASSERT_EQ(t.n_vms, 3);
+	t.lost.vcpus_full = 1;
+	ASSERT_EQ(trace_join_returns(&t), 0);
+	ASSERT_EQ(t.n_vms, 3);
+	t.lost.vcpus_full = 0;
+	ASSERT_EQ(trace_join_returns(&t), 0);
+	ASSERT_EQ(t.n_vms, 2);
+	EXPECT_EQ(t.vm[0].n_rets, 2);
+	EXPECT_EQ(t.vm[0].ret[1].count, 7);
+	EXPECT_EQ(t.vm[1].n_rets, 1);
+	/* What it stood in is used again. */
+	expect_same(&t, &maps);
+	trace_free(&t);
+}
+
 TEST("exits: slices add up to the last look, with a series that comes late")
 {
 	struct trace_record *rec = calloc(1, sizeof(*rec));
@@ -267,6 +451,7 @@ static struct queue_maps make_queues(uint32_t first, uint32_t last, uint32_t row
 	}
 	return (struct queue_maps){
 		.numbers = NUMBERS, .queues = QUEUES, .slow = SLOW, .series = SERIES,
+		.names = &names,
 	};
 }
 
@@ -320,6 +505,30 @@ TEST("queues: a look in used memory, at others, at less, at more, at nothing")
 		free(b);
 	}
 	queue_trace_free(&kept);
+}
+
+TEST("queues: those of a VM keep its name when its process is gone")
+{
+	const struct queue_counters none = { .err = -ENOENT };
+	struct queue_maps maps = make_queues(0, 3, 2, 1);
+	struct queue_state *state = (void *)fake_maps[QUEUES].value;
+	struct queue_trace t = { 0 };
+	pid_t pid = start_process();
+	size_t i, look;
+
+	for (i = 0; i < 3; i++)
+		state[i].pid = pid;
+	for (look = 0; look < 2; look++) {
+		queue_trace_clear(&t);
+		ASSERT_EQ(queue_collect(&t, &maps, &none), 0);
+		ASSERT_EQ(t.n, 3);
+		for (i = 0; i < 3; i++)
+			EXPECT(!strcmp(t.queue[i].name, "web") && *t.queue[i].comm,
+			       "look %zu: %s", look, t.queue[i].name);
+		if (!look)
+			end_process(pid);
+	}
+	queue_trace_free(&t);
 }
 
 TEST("queues: slices add up to the last look, with queues that come and go")

@@ -27,6 +27,7 @@ TRACE_QUEUES := $(addprefix user/cli/,trace_queue_model.c trace_queue_report.c \
 	trace_queue_html.c) $(LIBKVASIR:%=%.c)
 TRACE_OUT := $(addprefix user/cli/,trace_collect.c trace_maps.c trace_model.c \
 	trace_grow.c trace_record.c trace_time.c trace_report.c trace_vm.c \
+	trace_names.c \
 	trace_subs.c trace_symbols.c trace_parts.c vmsock.c \
 	trace_fmt_table.c trace_fmt_prom.c trace_fmt_folded.c trace_fmt_html.c \
 	trace_page.c trace_svg.c trace_file.c trace_file_exits.c trace_file_queues.c \

@@ -5,6 +5,7 @@
  *	trace_layout.c	where the running KVM keeps exit reasons
  *	trace_collect.c	maps -> struct trace
  *	trace_maps.h	... by many entries at once
+ *	trace_names.h	what processes are called, kept from look to look
  *	trace_model.c	struct trace itself; trace_grow.h: its arrays
  *	trace_exits.c	the command: options, attach
  *	trace_run.h	what goes on while it counts: wait, record, serve, show
@@ -102,10 +103,13 @@ struct trace_total {
 	uint64_t idle_ns;
 };
 
+struct trace_names;
+
 struct trace_maps {
 	int states, lives, series, returns, subs, rips;
 	uint32_t last_life;
 	uint32_t n_series;
+	struct trace_names *names;	/* kept from look to look */
 	bool over;			/* what is open now, nothing will close */
 };
 
@@ -148,6 +152,19 @@ struct trace_vcpu *trace_vcpu_grow(struct trace_vm *vm);
  */
 int trace_book(struct trace_vm *vm, struct trace_vcpu *vcpu, uint32_t isa,
 	       uint32_t reason, bool user, const struct exits_series *s);
+
+/* @count more returns of KVM_RUN with @reason. Return: 0 or -ENOMEM */
+int trace_return_add(struct trace_vm *vm, uint32_t reason, uint64_t count);
+
+/**
+ * trace_join_returns() - returns of a process's threads are those of its only VM
+ *
+ * At the end of a trace: while it runs, another VM may appear any time, and what
+ * was counted for one VM must not become another's.
+ *
+ * Return: 0 or -ENOMEM
+ */
+int trace_join_returns(struct trace *t);
 
 /*
  * Rows by time spent, idle ones last; vCPUs by number; returns by count; what exits

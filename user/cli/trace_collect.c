@@ -3,16 +3,14 @@
  * From the tracer's maps to virtual machines, vCPUs and exit reasons.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "trace.h"
-#include "trace_grow.h"
 #include "trace_maps.h"
+#include "trace_names.h"
 #include "trace_subs.h"
-#include "trace_vm.h"
 
 /* Where a life's counts go: indices, since the arrays move as they grow. */
 struct place {
@@ -27,34 +25,6 @@ struct look {
 	struct place *place;	/* of every life */
 };
 
-/* Is the process that has @vm's number now still the one that was traced? */
-static bool same_process(const struct trace_vm *vm)
-{
-	unsigned long long ticks;
-	char path[64], buf[1024], *s;
-	bool same = false;
-	size_t len;
-	FILE *f;
-	int i;
-
-	snprintf(path, sizeof(path), "/proc/%u/stat", vm->pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	len = fread(buf, 1, sizeof(buf) - 1, f);
-	fclose(f);
-	buf[len] = 0;
-	s = strrchr(buf, ')');
-	/* Field 3 begins two bytes behind; 19 more blanks lead to field 22. */
-	for (i = 0; s && i < 20; i++)
-		s = strchr(s + 1, ' ');
-	if (s) {
-		ticks = strtoull(s, NULL, 10);
-		same = ticks == vm->start_ns * sysconf(_SC_CLK_TCK) / 1000000000ULL;
-	}
-	return same;
-}
-
 static bool has_vcpu(const struct trace_vm *vm, uint32_t id)
 {
 	size_t i;
@@ -65,12 +35,20 @@ static bool has_vcpu(const struct trace_vm *vm, uint32_t id)
 	return false;
 }
 
+/* When the process of @life started, in clock ticks. */
+static uint64_t life_start(const struct exits_life *life)
+{
+	return life->start_ns / (1000000000ULL / sysconf(_SC_CLK_TCK));
+}
+
 /*
  * The VM of @life. A VM never gets a vCPU number twice: a second life with the
  * same is another VM that was given the same memory.
  */
-static struct trace_vm *vm_of(struct trace *t, const struct exits_life *life)
+static struct trace_vm *vm_of(const struct look *look, const struct exits_life *life)
 {
+	const struct trace_name *called;
+	struct trace *t = look->t;
 	struct trace_vm *vm;
 	size_t i;
 
@@ -87,8 +65,9 @@ static struct trace_vm *vm_of(struct trace *t, const struct exits_life *life)
 	vm->kvm = life->kvm;
 	vm->start_ns = life->start_ns;
 	memcpy(vm->comm, life->comm, sizeof(life->comm));
-	if (same_process(vm))
-		trace_vm_name(vm->pid, vm->name, sizeof(vm->name));
+	called = trace_names_get(look->maps->names, vm->pid, life_start(life));
+	if (called)
+		memcpy(vm->name, called->name, sizeof(vm->name));
 	return vm;
 }
 
@@ -103,7 +82,7 @@ static int add_life(void *ctx, const void *key, void *value)
 
 	if (!life->tgid)
 		return 0;
-	vm = vm_of(look->t, life);
+	vm = vm_of(look, life);
 	vcpu = vm ? trace_vcpu_grow(vm) : NULL;
 	if (!vcpu)
 		return -ENOMEM;
@@ -161,59 +140,29 @@ static int add_series(void *ctx, const void *key, void *value)
 }
 
 /*
- * The VM for returns of a process of which no exit was seen before: its only
- * VM, or else one that stands for the process. If there was no room for some
- * vCPUs, the one we know may not be the only one.
+ * The VM that stands for a process: for returns of threads of which no exit was
+ * seen before. Which VM is theirs is not known. See also trace_join_returns().
  */
-static struct trace_vm *vm_of_process(struct trace *t, uint32_t pid)
+static struct trace_vm *vm_of_process(const struct look *look, uint32_t pid)
 {
-	struct trace_vm *vm, *only = NULL;
-	char path[64];
-	size_t i, n = 0;
-	FILE *f;
+	const struct trace_name *called;
+	struct trace *t = look->t;
+	struct trace_vm *vm;
+	size_t i;
 
-	for (i = 0; i < t->n_vms; i++) {
-		if (t->vm[i].pid != pid)
-			continue;
-		if (!t->vm[i].kvm)
+	for (i = 0; i < t->n_vms; i++)
+		if (t->vm[i].pid == pid && !t->vm[i].kvm)
 			return &t->vm[i];
-		only = &t->vm[i];
-		n++;
-	}
-	if (n == 1 && !t->lost.vcpus_full)
-		return only;
 	vm = trace_vm_grow(t);
 	if (!vm)
 		return NULL;
 	vm->pid = pid;
-	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
-	f = fopen(path, "re");
-	if (f) {
-		n = fread(vm->comm, 1, sizeof(vm->comm) - 1, f);
-		fclose(f);
-		if (n && vm->comm[n - 1] == '\n')
-			vm->comm[n - 1] = 0;
-		trace_vm_name(vm->pid, vm->name, sizeof(vm->name));
+	called = trace_names_get(look->maps->names, pid, 0);
+	if (called) {
+		memcpy(vm->comm, called->comm, sizeof(vm->comm));
+		memcpy(vm->name, called->name, sizeof(vm->name));
 	}
 	return vm;
-}
-
-static int return_add(struct trace_vm *vm, uint32_t reason, uint64_t count)
-{
-	struct trace_return *r;
-	size_t i;
-
-	for (i = 0; i < vm->n_rets; i++)
-		if (vm->ret[i].reason == reason)
-			break;
-	if (i == vm->n_rets) {
-		r = trace_grow(&vm->ret, &vm->n_rets, &vm->spare_rets, sizeof(*r));
-		if (!r)
-			return -ENOMEM;
-		*r = (struct trace_return){ .reason = reason };
-	}
-	vm->ret[i].count += count;
-	return 0;
 }
 
 /* An entry of map "states": returns, and perhaps an exit that is still open. */
@@ -230,7 +179,7 @@ static int add_state(void *ctx, const void *key, void *value)
 		return 0;
 	for (i = 0; i < EXITS_KNOWN_RETURNS && !err; i++)
 		if (v->returns[i])
-			err = return_add(&look->t->vm[p->vm], i, v->returns[i]);
+			err = trace_return_add(&look->t->vm[p->vm], i, v->returns[i]);
 	if (look->maps->over && v->at != EXITS_AT_GUEST && !err)
 		err = book(look->t, p, &v->key, &one);
 	return err;
@@ -244,8 +193,8 @@ static int add_return(void *ctx, const void *key, void *value)
 	const struct place *p = k->life ? place_of(look, k->life) : NULL;
 	struct trace_vm *vm;
 
-	vm = p ? &look->t->vm[p->vm] : vm_of_process(look->t, k->tgid);
-	return vm ? return_add(vm, k->reason, *(const uint64_t *)value) : -ENOMEM;
+	vm = p ? &look->t->vm[p->vm] : vm_of_process(look, k->tgid);
+	return vm ? trace_return_add(vm, k->reason, *(const uint64_t *)value) : -ENOMEM;
 }
 
 /* An entry of map "subs". */

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -19,6 +20,7 @@
 #include "options.h"
 #include "output.h"
 #include "run.h"
+#include "trace_names.h"
 #include "trace_open.h"
 #include "trace_record_verb.h"
 #include "trace_run.h"
@@ -34,6 +36,7 @@ struct options {
 	double stopped;		/* trace_now(), 0: still counting */
 	struct trace_exits_choice choice;
 	struct trace_symbols *loaded;
+	struct trace_names names;
 	const char *symbols;	/* of the guest: vmlinux, System.map, ... */
 	bool subs;		/* also by address, MSR, ... */
 	bool json;
@@ -287,6 +290,7 @@ static int snapshot(struct trace_source *source, struct trace *t)
 		.rips = bpf_map__fd(skel->maps.rips),
 		.last_life = skel->bss->last_life,
 		.n_series = skel->bss->n_series,
+		.names = &o->names,
 		.over = o->stopped > 0,
 	};
 	struct utsname uts;
@@ -325,6 +329,9 @@ static int trace(struct trace_session *session, void *ctx)
 	struct options *o = ctx;
 	int ret;
 
+	/* When there is something to look at, it may have ended. */
+	if (session->pid)
+		trace_names_get(&o->names, session->pid, 0);
 	o->skel = start(o, &ret);
 	if (!o->skel)
 		return ret;
@@ -354,6 +361,7 @@ static int trace_of(struct options *o)
 	}
 	ret = trace_session_run(&o->session, trace, o);
 	trace_symbols_free(o->loaded);
+	free(o->names.entry);
 	return ret;
 }
 

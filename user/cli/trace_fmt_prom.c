@@ -34,7 +34,9 @@ static void row_labels(struct prom_labels *l, const struct trace_row *r, int by)
 
 /*
  * VMs of one process may share all labels. Nothing tells them apart from
- * outside; a number does, from the second on.
+ * outside; a number does, from the second on, that a VM keeps: it comes of those
+ * that were seen before. What stands for the process comes and goes behind them,
+ * has a label of its own, and is not counted.
  */
 static void add_twin(struct prom_labels *l, const struct trace *t, size_t i)
 {
@@ -42,8 +44,10 @@ static void add_twin(struct prom_labels *l, const struct trace *t, size_t i)
 	size_t k;
 
 	for (k = 0; k < i; k++)
-		nth += t->vm[k].pid == t->vm[i].pid;
-	if (nth)
+		nth += t->vm[k].kvm && t->vm[k].pid == t->vm[i].pid;
+	if (!t->vm[i].kvm)
+		prom_label(l, "known", "false");
+	else if (nth)
 		prom_label_number(l, "nth", nth + 1);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What can be traced: exits and queues; see trace_run.h. */
+#include <errno.h>
 #include <string.h>
 
 #include "output.h"
@@ -43,6 +44,8 @@ static int exits_write(struct trace_source *s, FILE *file)
 {
 	struct trace_exits *exits = s->counts;
 
+	if (trace_join_returns(&exits->rec.t))
+		return -ENOMEM;
 	trace_ready(&exits->rec.t);
 	return trace_file_write(file, &exits->rec);
 }
@@ -51,6 +54,8 @@ static int exits_print(struct trace_source *s, const struct trace_style *style)
 {
 	struct trace_exits *exits = s->counts;
 
+	if (trace_join_returns(&exits->rec.t))
+		return look_done(-ENOMEM);
 	trace_ready(&exits->rec.t);
 	return trace_print(&exits->rec.t, &exits->rec.tl, style);
 }

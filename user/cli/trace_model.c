@@ -78,6 +78,24 @@ int trace_book(struct trace_vm *vm, struct trace_vcpu *vcpu, uint32_t isa,
 	return 0;
 }
 
+int trace_return_add(struct trace_vm *vm, uint32_t reason, uint64_t count)
+{
+	struct trace_return *r;
+	size_t i;
+
+	for (i = 0; i < vm->n_rets; i++)
+		if (vm->ret[i].reason == reason)
+			break;
+	if (i == vm->n_rets) {
+		r = trace_grow(&vm->ret, &vm->n_rets, &vm->spare_rets, sizeof(*r));
+		if (!r)
+			return -ENOMEM;
+		*r = (struct trace_return){ .reason = reason };
+	}
+	vm->ret[i].count += count;
+	return 0;
+}
+
 static uint64_t row_ns(const struct trace_row *r)
 {
 	return r->by[0].total_ns + r->by[1].total_ns;
@@ -188,6 +206,49 @@ static void vm_clear(struct trace_vm *vm)
 		.sub = vm->sub, .spare_subs = vm->n_subs + vm->spare_subs,
 		.rip = vm->rip, .spare_rips = vm->n_rips + vm->spare_rips,
 	};
+}
+
+/* The only VM of the process that @t->vm[@i] stands for; NULL: there are more. */
+static struct trace_vm *only_vm(struct trace *t, size_t i)
+{
+	struct trace_vm *only = NULL;
+	size_t k;
+
+	for (k = 0; k < t->n_vms; k++) {
+		if (t->vm[k].pid != t->vm[i].pid || !t->vm[k].kvm)
+			continue;
+		if (only)
+			return NULL;
+		only = &t->vm[k];
+	}
+	return only;
+}
+
+int trace_join_returns(struct trace *t)
+{
+	struct trace_vm *only, empty;
+	size_t i, k;
+	int err = 0;
+
+	/* If there was no room for some vCPUs, those we know may not be the only ones. */
+	for (i = t->lost.vcpus_full ? 0 : t->n_vms; i-- > 0;) {
+		only = t->vm[i].kvm ? NULL : only_vm(t, i);
+		if (!only)
+			continue;
+		for (k = 0; k < t->vm[i].n_rets && !err; k++)
+			err = trace_return_add(only, t->vm[i].ret[k].reason,
+					       t->vm[i].ret[k].count);
+		if (err)
+			return err;
+		vm_clear(&t->vm[i]);
+		/* None that is behind it has cells: their indices may change. */
+		empty = t->vm[i];
+		t->n_vms--;
+		t->spare_vms++;
+		memmove(&t->vm[i], &t->vm[i + 1], (t->n_vms - i) * sizeof(empty));
+		t->vm[t->n_vms] = empty;
+	}
+	return 0;
 }
 
 void trace_clear(struct trace *t)

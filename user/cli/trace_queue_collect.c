@@ -9,7 +9,6 @@
 #include "trace_grow.h"
 #include "trace_maps.h"
 #include "trace_queue_collect.h"
-#include "trace_vm.h"
 
 /* One look, under way. */
 struct look {
@@ -108,9 +107,10 @@ static int collect_series(struct look *look)
 }
 
 /* Whose the queues are. Those of a process are mostly next to each other. */
-static void name_queues(struct queue_trace *t)
+static void name_queues(struct queue_trace *t, struct trace_names *names)
 {
 	struct queue_trace_queue *q, *last = NULL;
+	const struct trace_name *called;
 
 	queue_trace_order(t);
 	for (q = t->queue; q < t->queue + t->n; last = q++) {
@@ -119,8 +119,11 @@ static void name_queues(struct queue_trace *t)
 			memcpy(q->comm, last->comm, sizeof(q->comm));
 			continue;
 		}
-		trace_vm_name(q->state.pid, q->name, sizeof(q->name));
-		trace_vm_comm(q->state.pid, q->comm, sizeof(q->comm));
+		called = trace_names_get(names, q->state.pid, 0);
+		if (!called)
+			continue;
+		memcpy(q->name, called->name, sizeof(q->name));
+		memcpy(q->comm, called->comm, sizeof(q->comm));
 	}
 }
 
@@ -160,7 +163,7 @@ int queue_collect(struct queue_trace *t, const struct queue_maps *maps,
 
 	if (err)
 		return err;
-	name_queues(t);
+	name_queues(t, maps->names);
 	err = collect_series(&look);
 	if (!err)
 		collect_counters(t, before);

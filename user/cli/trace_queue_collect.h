@@ -3,11 +3,13 @@
 #ifndef KVASIR_TRACE_QUEUE_COLLECT_H
 #define KVASIR_TRACE_QUEUE_COLLECT_H
 
+#include "trace_names.h"
 #include "trace_queue_model.h"
 
-/* File descriptors. */
+/* File descriptors, and what is kept from look to look. */
 struct queue_maps {
 	int numbers, queues, slow, series;
+	struct trace_names *names;
 };
 
 /* The module's counters at one moment. */

@@ -31,6 +31,7 @@ struct options {
 	struct trace_session session;	/* first */
 	struct queues_bpf *skel;
 	struct queue_counters before;
+	struct trace_names names;
 	struct trace_queues counts;
 	struct trace_job job;
 	double stopped;		/* trace_now(), 0: still counting */
@@ -148,6 +149,7 @@ static int snapshot(struct trace_source *source, struct queue_trace *t)
 		.queues = bpf_map__fd(o->skel->maps.queues),
 		.slow = bpf_map__fd(o->skel->maps.slow),
 		.series = bpf_map__fd(o->skel->maps.series),
+		.names = &o->names,
 	};
 	struct utsname uts;
 
@@ -183,6 +185,9 @@ static int trace(struct trace_session *session, void *ctx)
 	int ret;
 
 	o->no_guests = path && access("/sys/module/kvm", F_OK);
+	/* When there is something to look at, it may have ended. */
+	if (session->pid)
+		trace_names_get(&o->names, session->pid, 0);
 	o->skel = start(o, path && !o->no_guests, &ret);
 	if (!o->skel)
 		return ret;
@@ -198,6 +203,14 @@ static int trace(struct trace_session *session, void *ctx)
 	queue_trace_free(&o->counts.next);
 	free(o->before.queue);
 	queues_bpf__destroy(o->skel);
+	return ret;
+}
+
+static int trace_of(struct options *o)
+{
+	int ret = trace_session_run(&o->session, trace, o);
+
+	free(o->names.entry);
 	return ret;
 }
 
@@ -251,7 +264,7 @@ static int run(int argc, char **argv, const char *kind, const char *verb,
 		o->job.style.format = TRACE_PROMETHEUS;
 	else
 		o->job.listen = o->prometheus;
-	return trace_session_run(&o->session, trace, o);
+	return trace_of(o);
 }
 
 int cmd_trace_path(int argc, char **argv)
@@ -282,5 +295,5 @@ int trace_record_queues(const struct trace_session *session,
 		.session = *session, .counts.rec = *rec, .job.file = file,
 	};
 
-	return trace_session_run(&o.session, trace, &o);
+	return trace_of(&o);
 }

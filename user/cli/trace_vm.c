@@ -112,6 +112,19 @@ void trace_vm_comm(uint32_t pid, char *comm, size_t size)
 		comm[len - 1] = 0;
 }
 
+uint64_t trace_vm_start(uint32_t pid)
+{
+	char buf[1024], *s;
+	int i;
+
+	read_proc(pid, "stat", buf, sizeof(buf));
+	s = strrchr(buf, ')');
+	/* Field 3 begins two bytes behind; 19 more blanks lead to field 22. */
+	for (i = 0; s && i < 20; i++)
+		s = strchr(s + 1, ' ');
+	return s ? strtoull(s, NULL, 10) : 0;
+}
+
 void trace_vm_name(uint32_t pid, char *name, size_t size)
 {
 	const char *arg, *next, *s;

@@ -20,6 +20,12 @@ void trace_vm_name(uint32_t pid, char *name, size_t size);
 /* The name of process @pid, cut to @size. The same holds. */
 void trace_vm_comm(uint32_t pid, char *comm, size_t size);
 
+/*
+ * When process @pid started, in clock ticks since the boot: with its number, this
+ * tells it from all others. 0 if it is gone.
+ */
+uint64_t trace_vm_start(uint32_t pid);
+
 /**
  * trace_find_vm() - the process whose VM is called @name
  *
