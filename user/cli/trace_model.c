@@ -262,10 +262,11 @@ void trace_clear(struct trace *t)
 
 void trace_free(struct trace *t)
 {
-	struct trace_vm *vm;
-	size_t i;
+	size_t i, k;
 
-	for (vm = t->vm; vm < t->vm + t->n_vms + t->spare_vms; vm++) {
+	for (k = 0; k < t->n_vms + t->spare_vms; k++) {
+		struct trace_vm *vm = &t->vm[k];
+
 		for (i = 0; i < vm->n_vcpus + vm->spare_vcpus; i++)
 			free(vm->vcpu[i].rows.row);
 		free(vm->vcpu);

@@ -104,13 +104,10 @@ static int halve(struct trace_timeline *tl)
 		err = merge(&tl->slice[i], &tl->slice[i + 1]);
 		if (err)
 			return err;
+		trace_slice_free(&tl->slice[i + 1]);
 	}
 	tl->n_cells = 0;
-	for (i = 0; i < tl->n; i++) {
-		if (i % 2) {
-			trace_slice_free(&tl->slice[i]);
-			continue;
-		}
+	for (i = 0; i < tl->n; i += 2) {
 		tl->slice[i / 2] = tl->slice[i];
 		tl->n_cells += tl->slice[i].n_cells;
 	}
