@@ -131,16 +131,18 @@ static __always_inline __u64 take(__u64 *left, __u64 part)
 static void book_parts(struct exits_vcpu *v, struct exits_series *s, __u64 left,
 		       __u64 now)
 {
-	__u64 off = v->ready_ns + v->blocked_ns + v->poll_ns, user;
+	__u64 off = v->ready_ns + v->blocked_ns + v->poll_ns, user, away;
 
 	if (v->key.user) {
 		user = now - v->ret_ns;
-		off -= v->off_at_ret;
-		s->user_ns += take(&left, user > off ? user - off : 0);
+		away = off - v->off_at_ret;
+		s->user_ns += take(&left, user > away ? user - away : 0);
 	}
-	s->ready_ns += take(&left, v->ready_ns);
-	s->blocked_ns += take(&left, v->blocked_ns);
-	s->poll_ns += take(&left, v->poll_ns);
+	if (off) {
+		s->ready_ns += take(&left, v->ready_ns);
+		s->blocked_ns += take(&left, v->blocked_ns);
+		s->poll_ns += take(&left, v->poll_ns);
+	}
 	s->kernel_ns += left;
 }
 
