@@ -82,7 +82,7 @@ TEST("the slices of a recording add up to the whole")
 			doze(150);
 		doze(150);
 	}
-	kill(t.pid, SIGINT);
+	kill(t.pid, SIGHUP);	/* a lost terminal ends it like Ctrl-C */
 	EXPECT_EQ(finish(&t), 0);
 	fclose(t.out);
 	t.json = json_object_from_file(path);
