@@ -163,6 +163,23 @@ void kvt_sleep(unsigned int ms)
 		;
 }
 
+const char *kvt_stat_field(uint32_t pid, int n, char line[1024])
+{
+	char path[64], *p;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+	f = fopen(path, "re");
+	ASSERT(f, "%s: %s", path, strerror(errno));
+	ASSERT(fgets(line, 1024, f), "%s is empty", path);
+	fclose(f);
+	p = strrchr(line, ')');	/* the name may be anything */
+	for (n -= 2; p && n > 0; n--)
+		p = strchr(p + 1, ' ');
+	ASSERT(p, "%s is short", path);
+	return p + 1;
+}
+
 uint64_t kvt_seed(void)
 {
 	const char *s = getenv("KVT_SEED");

@@ -154,6 +154,9 @@ uint64_t kvt_seed(void);
 /* xorshift64*: small, and the same everywhere. @state must not be 0. */
 uint64_t kvt_rand(uint64_t *state);
 
+/* Field @n of /proc/PID/stat, from 3 on, counted as in proc(5); it is in @line. */
+const char *kvt_stat_field(uint32_t pid, int n, char line[1024]);
+
 /* "name = value" of the environment, or @fallback. */
 const char *kvt_env(const char *name, const char *fallback);
 

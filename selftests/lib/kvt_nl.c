@@ -321,22 +321,6 @@ uint64_t kvt_nl_counter(uint32_t dev_id, uint32_t index, int counter)
 	return q.c[counter];
 }
 
-/* The state of a thread as in proc(5). */
-static char thread_state(uint32_t pid)
-{
-	char path[64], line[256], *p;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	f = fopen(path, "re");
-	ASSERT(f, "%s: %s", path, strerror(errno));
-	ASSERT(fgets(line, sizeof(line), f), "%s is empty", path);
-	fclose(f);
-	p = strrchr(line, ')');
-	ASSERT(p && p[1], "%s: %s", path, line);
-	return p[2];
-}
-
 /*
  * Who asks for a service wakes the worker before the call returns, and only
  * without work it sleeps in a way that signals end ('S').
@@ -345,9 +329,10 @@ void kvt_nl_asleep(uint32_t dev_id, uint32_t index)
 {
 	uint64_t deadline = kvt_deadline(ASLEEP_MS);
 	struct kvt_queue_stat q;
+	char line[1024];
 
 	kvt_nl_queue(dev_id, index, &q);
-	while (thread_state(q.worker) != 'S') {
+	while (*kvt_stat_field(q.worker, 3, line) != 'S') {
 		ASSERT(kvt_left(deadline), "the worker of queue %u of device %u does not sleep",
 		       index, dev_id);
 		kvt_sleep(1);

@@ -347,29 +347,12 @@ TEST("U-09 the owner is killed while its queues move, 10 times")
 		kvt_kill_when_ready(victim, i, (unsigned int)(i * 13));
 }
 
-/* Field @n of /proc/PID/stat, counted from 1 as in proc(5). */
-static long long stat_field(uint32_t pid, int n)
-{
-	char path[64], line[1024], *p;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	f = fopen(path, "re");
-	ASSERT(f, "%s: %s", path, strerror(errno));
-	ASSERT(fgets(line, sizeof(line), f), "%s is empty", path);
-	fclose(f);
-	p = strrchr(line, ')');
-	for (n -= 2; p && n > 0; n--)
-		p = strchr(p + 1, ' ');
-	ASSERT(p, "%s is short", path);
-	return strtoll(p, NULL, 10);
-}
-
 TEST("a worker runs on the CPU it is pinned to")
 {
 	cpu_set_t all, one;
 	struct bed b;
 	uint32_t id, seq = 0;
+	char line[1024];
 	int cpu;
 
 	bed_open(&b, V1 | EV);
@@ -384,7 +367,7 @@ TEST("a worker runs on the CPU it is pinned to")
 		ASSERT_OK(sched_setaffinity((pid_t)pid_of(&b, 1), sizeof(one),
 					    &one));
 		kvt_nic_exchange(&b.nic, b.wire, 900, seq++);
-		EXPECT_EQ(stat_field(pid_of(&b, 1), 39), cpu);
+		EXPECT_EQ(atoi(kvt_stat_field(pid_of(&b, 1), 39, line)), cpu);
 		/* the other one is free to go where it wants */
 		ASSERT_OK(sched_getaffinity((pid_t)pid_of(&b, 0), sizeof(one),
 					    &one));
