@@ -563,6 +563,16 @@ TEST("T-01 a guest that is not there has no name, and that is said")
 	EXPECT(!*buf, "and printed: %s", buf);
 }
 
+TEST("numbers of processes that mean others to the kernel are refused")
+{
+	struct tracer t;
+
+	ASSERT_OK(unshare(CLONE_NEWPID));
+	SPAWN(&t, NULL, "-p", "1", "-d", "1");	/* itself */
+	EXPECT_EQ(finish(&t), 4);
+	EXPECT(strstr(t.text, "PID namespace"), "it said: %s", t.text);
+}
+
 TEST("files that are no symbols are refused")
 {
 	static const char *const bad[] = { "/dev/null", "/nonexistent", "/etc/passwd" };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,11 +55,31 @@ int trace_take_interval(void *dst, const char *value)
 	return seconds_of(dst, "interval", value);
 }
 
+/*
+ * Have processes the numbers here that the kernel's programs see? In a PID
+ * namespace of its own a process has another one. The first's is a constant of the
+ * kernel's.
+ */
+#define FIRST_PID_NS	0xeffffffcU
+
+static bool numbers_hold(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) || st.st_ino == FIRST_PID_NS;
+}
+
 /* Return: a pidfd for @pid, or minus the exit status. */
 static int open_process(unsigned int pid)
 {
 	int fd = syscall(SYS_pidfd_open, pid, 0);
 
+	if (fd >= 0 && !numbers_hold()) {
+		close(fd);
+		return -out_error(EXIT_NO_FILE,
+				  "process %u has another number outside of this PID namespace; trace from the host's, or without --pid and --vm",
+				  pid);
+	}
 	if (fd >= 0) {
 		if (!trace_has_vm(pid))
 			out_note("process %u has no virtual machine yet", pid);
