@@ -160,7 +160,7 @@ TEST("T-04 more ports than there is room for")
 
 	tiny_create(&vm, 1);
 	memcpy((char *)vm.mem + TINY_CODE, ports_code, sizeof(ports_code));
-	START_ALL(&t, "exits", "-p", text_of(getpid()), "--by", "addr");
+	START_TEXTS(&t, "exits", "-p", text_of(getpid()), "--by", "addr");
 	tiny_run(&vm, 0, &load);
 	stop_all(&t);
 	NEED_EXITS(&t.json);
@@ -200,8 +200,8 @@ TEST("T-04 more places in the guest than there is room for")
 
 	tiny_create(&vm, 1);
 	many_places(&vm, places);
-	START_ALL(&t, "exits", "-p", text_of(getpid()), "--symbols", map, "--room",
-		  "1");
+	START_TEXTS(&t, "exits", "-p", text_of(getpid()), "--symbols", map,
+		    "--room", "1");
 	tiny_run(&vm, 0, &load);
 	stop_all(&t);
 	unlink(map);
